@@ -37,6 +37,9 @@ type Architecture struct {
 	HeadDim         int     `yaml:"head_dim"`
 	Experts         int     `yaml:"experts,omitempty"`               // 0 for a dense model
 	ExpertsPerToken int     `yaml:"experts_per_token,omitempty"`     // routed experts a token visits
+	Heads           int     `yaml:"heads,omitempty"`                 // attention (query) heads; 0: not known, a GPU count is not checked against it
+	ExpertSize      int     `yaml:"expert_size,omitempty"`           // intermediate size of one expert; 0: not known
+	WeightBlock     int     `yaml:"weight_block,omitempty"`          // side of a quantisation block that tensor parallelism must not cut; 0: none
 	KVBytesPerToken int     `yaml:"kv_bytes_per_token"`              // at the variant's kv_cache_dtype
 	KVReplicated    bool    `yaml:"kv_replicated_over_tp,omitempty"` // MLA: every GPU holds the whole cache
 	WeightsGB       float64 `yaml:"weights_gb"`                      // 10^9 bytes, all GPUs together
@@ -67,7 +70,7 @@ type Hardware struct {
 
 // GPU holds the datasheet facts of one card: dense figures, FP32 accumulate.
 type GPU struct {
-	MemoryGB     float64 `yaml:"memory_gb"` // 10^9 bytes
+	MemoryGB     float64 `yaml:"memory_gb"` // 10^9 bytes, what CUDA reports (ECC taken off), not what the box says
 	BandwidthGBs float64 `yaml:"bandwidth_gbs"`
 	BF16TFLOPS   float64 `yaml:"bf16_tflops"`
 	FP8TFLOPS    float64 `yaml:"fp8_tflops,omitempty"`   // 0 where the card has no FP8 units
