@@ -1,0 +1,221 @@
+package agents
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// markVar is the variable by which every process of one command can be told
+// from all others. People see it in ps; see marker for the rest.
+const markVar = "DAIL_AGENT"
+
+// marker names the family of processes that one command starts.
+type marker uint64
+
+// newMarker draws a marker: large, odd, and never the same twice.
+func newMarker() marker {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails, says its documentation
+	// Below 2^62, so that it is a finite limit on every system; above 2^61, so
+	// that its digits occur nowhere by chance.
+	return marker(binary.BigEndian.Uint64(b[:])>>3 | 1<<61)
+}
+
+func (m marker) String() string { return fmt.Sprintf("%d", uint64(m)) }
+
+// process is one command on this machine.
+type process struct {
+	argv           []string // argv[0] is a path
+	env            []string
+	dir            string
+	stdin          string
+	stdout, stderr io.Writer // nil discards
+	oneOut         bool      // stderr goes where stdout goes, in order
+	grace          time.Duration
+}
+
+// gate holds the command back until it carries its marker: a shell that waits
+// for a line, then becomes the command. If we die before we could write the
+// line, the command never starts.
+const gate = `read -r _ <&3 || exit 126; exec 3<&-; exec "$@"`
+
+// run runs the command until it and all that it started have ended. When ctx
+// is done they are made to.
+//
+// A command is not wrapped into a subreaper, which would have to be this whole
+// program, with a right to wait for children that belong to others; nor into a
+// helper program, which a library does not have. Instead each process carries a
+// marker that it cannot lose by accident (see mark), and the family is ended by
+// looking for it until nothing is found.
+func (p *process) run(ctx context.Context) (Exit, error) {
+	exit := Exit{Code: -1}
+	if err := ctx.Err(); err != nil {
+		exit.Stopped = true
+		return exit, context.Cause(ctx)
+	}
+	m := newMarker()
+	cmd := exec.Command("/bin/sh", append([]string{"-c", gate, "sh"}, p.argv...)...)
+	cmd.Dir = p.dir
+	cmd.Env = append(p.env[:len(p.env):len(p.env)], markVar+"="+m.String())
+	cmd.SysProcAttr = sysProcAttr()
+
+	// The pipes are ours, not os/exec's: its Wait would wait for whoever holds
+	// them, and so for a background process that is to be ended after Wait.
+	var theirs, mine []*os.File
+	closeAll := func(files []*os.File) {
+		for _, f := range files {
+			f.Close()
+		}
+	}
+	pipe := func() (r, w *os.File, err error) {
+		r, w, err = os.Pipe()
+		if err != nil {
+			closeAll(theirs)
+			closeAll(mine)
+			err = fmt.Errorf("agents: run %s: %w", p.argv[0], err)
+		}
+		return r, w, err
+	}
+	inR, inW, err := pipe()
+	if err != nil {
+		return exit, err
+	}
+	theirs, mine = append(theirs, inR), append(mine, inW)
+	outR, outW, err := pipe()
+	if err != nil {
+		return exit, err
+	}
+	theirs, mine = append(theirs, outW), append(mine, outR)
+	errR, errW, err := pipe()
+	if err != nil {
+		return exit, err
+	}
+	theirs, mine = append(theirs, errW), append(mine, errR)
+	gateR, gateW, err := pipe()
+	if err != nil {
+		return exit, err
+	}
+	theirs, mine = append(theirs, gateR), append(mine, gateW)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = inR, outW, errW, []*os.File{gateR}
+	if p.oneOut {
+		cmd.Stderr = outW
+	}
+
+	started, waited := make(chan error, 1), make(chan struct{})
+	go func() {
+		// The kernel ties the parent-death signal to the thread that forked, so
+		// that thread is kept as long as the child lives.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer close(waited)
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // the status is read from ProcessState
+		}
+	}()
+	err = <-started
+	closeAll(theirs)
+	defer closeAll(mine)
+	if err != nil {
+		<-waited
+		return exit, fmt.Errorf("agents: run %s in %s: %w", p.argv[0], p.dir, err)
+	}
+
+	f := newFamily(m, cmd.Process.Pid)
+	defer f.forget()
+	mark(cmd.Process.Pid, m)
+	// The shell is waiting for this line; if it is gone, Wait tells.
+	_, _ = gateW.WriteString("\n")
+
+	var copies sync.WaitGroup
+	copies.Go(func() {
+		_, _ = io.WriteString(inW, p.stdin) // a program need not read it all
+		inW.Close()
+	})
+	copyTo := func(w io.Writer, r *os.File) {
+		if w == nil {
+			w = io.Discard
+		}
+		if _, err := io.Copy(w, r); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			// The writer failed; the program must not stall on a full pipe.
+			_, _ = io.Copy(io.Discard, r)
+		}
+	}
+	copies.Go(func() { copyTo(p.stdout, outR) })
+	copies.Go(func() { copyTo(p.stderr, errR) })
+
+	select {
+	case <-waited:
+	case <-ctx.Done():
+		exit.Stopped = true
+	}
+	left, err := f.end(p.grace)
+	exit.Leftovers = left
+	if err == nil || !exit.Stopped {
+		<-waited // it is dead, or about to be
+	}
+	// With the family dead, the pipes are at their end, unless one was handed
+	// to a process that is none of ours. Nobody waits for that one.
+	late := time.Now().Add(10 * time.Second)
+	_ = inW.SetWriteDeadline(time.Now())
+	_ = outR.SetReadDeadline(late)
+	_ = errR.SetReadDeadline(late)
+	copies.Wait()
+	if err != nil {
+		return exit, fmt.Errorf("agents: run %s: %w", p.argv[0], err)
+	}
+	if ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		exit.Signal = unix.SignalName(ws.Signal())
+	} else {
+		exit.Code = cmd.ProcessState.ExitCode()
+	}
+	return exit, nil
+}
+
+// lookPath finds a program as a child with this environment would, and tells
+// what is wrong in place of a shell's "127".
+func lookPath(name string, path, dir string) (string, error) {
+	if strings.Contains(name, "/") {
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(dir, name)
+		}
+		if err := executable(name); err != nil {
+			return "", fmt.Errorf("agents: cannot run %s: %w", name, err)
+		}
+		return name, nil
+	}
+	for _, d := range filepath.SplitList(path) {
+		if f := filepath.Join(d, name); filepath.IsAbs(f) && executable(f) == nil {
+			return f, nil
+		}
+	}
+	return "", fmt.Errorf("agents: %s is in no folder of PATH (%s): install it, or give its path", name, path)
+}
+
+func executable(file string) error {
+	info, err := os.Stat(file)
+	switch {
+	case err != nil:
+		return err
+	case info.IsDir():
+		return errors.New("it is a folder")
+	case info.Mode()&0o111 == 0:
+		return errors.New("it is not executable")
+	}
+	return nil
+}
