@@ -202,6 +202,11 @@ func (r *Run) take(from reflect.Value, d *document, prefix string) {
 		if j, ok := theirs[name]; ok && d.has(join(prefix, name)) {
 			to.Field(i).Set(from.Field(j))
 			r.origins["serving."+name] = d.mark(join(prefix, name)).origin()
+			for key, m := range d.marks { // the entries of a map
+				if rest, ok := strings.CutPrefix(key, join(prefix, name)+"."); ok {
+					r.origins["serving."+name+"."+rest] = m.origin()
+				}
+			}
 		}
 	}
 }

@@ -51,7 +51,8 @@ func (r *Run) YAML() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compose: writing the composed configuration: %w", err)
 	}
-	root.HeadComment = fmt.Sprintf("Composed by dail: %s-%s on %s for %s. Not read back by dail:\nto change a value, change the file that is named beside it.",
+	doc := yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{root}}
+	doc.HeadComment = fmt.Sprintf("Composed by dail: %s-%s on %s for %s. Not read back by dail:\nto change a value, change the file that is named beside it.",
 		r.Model.Family, r.Model.Quant, r.cards(), r.Benchmark.Name)
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		key, value := root.Content[i], root.Content[i+1]
@@ -64,7 +65,7 @@ func (r *Run) YAML() ([]byte, error) {
 	var b bytes.Buffer
 	enc := yaml.NewEncoder(&b)
 	enc.SetIndent(2)
-	if err := enc.Encode(root); err != nil {
+	if err := enc.Encode(&doc); err != nil {
 		return nil, fmt.Errorf("compose: writing the composed configuration: %w", err)
 	}
 	if err := enc.Close(); err != nil {
