@@ -1,0 +1,115 @@
+package proxy
+
+import (
+	"bytes"
+	"encoding/json"
+)
+
+// chatRequest is a chat completion request that Messages makes. Tools and
+// messages are held as the bytes that will be sent.
+//
+// The messages come last in the body, so that a request of a session is, but
+// for its last two bytes, a byte prefix of the next one.
+type chatRequest struct {
+	head     chatHead
+	tools    json.RawMessage
+	messages json.RawMessage
+}
+
+// chatHead is everything small.
+type chatHead struct {
+	Model             string          `json:"model"`
+	Stream            bool            `json:"stream"`
+	MaxTokens         int             `json:"max_tokens,omitempty"`
+	Stop              []string        `json:"stop,omitempty"`
+	Temperature       json.RawMessage `json:"temperature,omitempty"`
+	TopP              json.RawMessage `json:"top_p,omitempty"`
+	TopK              json.RawMessage `json:"top_k,omitempty"`
+	ToolChoice        any             `json:"tool_choice,omitempty"`
+	ParallelToolCalls *bool           `json:"parallel_tool_calls,omitempty"`
+	ResponseFormat    any             `json:"response_format,omitempty"`
+}
+
+type chatMessage struct {
+	Role string `json:"role"`
+	// Content is a string, []chatPart, or nil.
+	Content          any            `json:"content"`
+	Reasoning        string         `json:"reasoning,omitempty"`
+	ReasoningContent string         `json:"reasoning_content,omitempty"`
+	ToolCalls        []chatToolCall `json:"tool_calls,omitempty"`
+	ToolCallID       string         `json:"tool_call_id,omitempty"`
+}
+
+type chatPart struct {
+	Type     string     `json:"type"`
+	Text     string     `json:"text,omitempty"`
+	ImageURL *chatImage `json:"image_url,omitempty"`
+}
+
+type chatImage struct {
+	URL string `json:"url"`
+}
+
+type chatToolCall struct {
+	ID       string `json:"id"`
+	Type     string `json:"type"`
+	Function struct {
+		Name      string `json:"name"`
+		Arguments string `json:"arguments"`
+	} `json:"function"`
+}
+
+type chatTool struct {
+	Type     string `json:"type"`
+	Function struct {
+		Name        string          `json:"name"`
+		Description string          `json:"description,omitempty"`
+		Parameters  json.RawMessage `json:"parameters"`
+	} `json:"function"`
+}
+
+// ask returns the request as the core wants it.
+func (r *chatRequest) ask(requestID string) ask {
+	return ask{
+		requestID: requestID,
+		tools:     toolset{raw: r.tools},
+		body:      r.body,
+		prompt:    r.prompt,
+	}
+}
+
+// body is the request with this limit of output tokens.
+func (r *chatRequest) body(maxTokens int) []byte {
+	head := r.head
+	switch {
+	case maxTokens > 0:
+		head.MaxTokens = maxTokens
+	case maxTokens == noLimit:
+		head.MaxTokens = 0
+	}
+	return r.join(head)
+}
+
+// prompt is the /tokenize request for the same prompt.
+func (r *chatRequest) prompt() []byte {
+	return r.join(struct {
+		Model               string `json:"model"`
+		AddGenerationPrompt bool   `json:"add_generation_prompt"`
+	}{r.head.Model, true})
+}
+
+// join appends tools and messages to the object head.
+func (r *chatRequest) join(head any) []byte {
+	small := compact(head)
+	var b bytes.Buffer
+	b.Grow(len(small) + len(r.tools) + len(r.messages) + 32)
+	b.Write(small[:len(small)-1])
+	if len(r.tools) > 0 {
+		b.WriteString(`,"tools":`)
+		b.Write(r.tools)
+	}
+	b.WriteString(`,"messages":`)
+	b.Write(r.messages)
+	b.WriteByte('}')
+	return b.Bytes()
+}

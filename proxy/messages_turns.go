@@ -1,0 +1,208 @@
+package proxy
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// chatMessages translates system prompt and conversation.
+func (req *messagesRequest) chatMessages() ([]chatMessage, error) {
+	system, err := systemText(req.System)
+	if err != nil {
+		return nil, fmt.Errorf("system: %w", err)
+	}
+	var out []chatMessage
+	if system != "" {
+		out = append(out, chatMessage{Role: "system", Content: system})
+	}
+	var calls []string // ids of the last assistant message's tool calls
+	for i, m := range req.Messages {
+		list, err := blocks(m.Content)
+		if err != nil {
+			return nil, fmt.Errorf("messages[%d].content: %w", i, err)
+		}
+		switch m.Role {
+		case "assistant":
+			var msg chatMessage
+			msg, calls = assistantMessage(list)
+			out = append(out, msg)
+		case "user":
+			turn, err := userMessages(list, calls)
+			if err != nil {
+				return nil, fmt.Errorf("messages[%d].content: %w", i, err)
+			}
+			out = append(out, turn...)
+		case "system":
+			// Many chat templates refuse a system message that is not the
+			// first one. As a user's message in a tag that the model has been
+			// trained on, it passes everywhere.
+			if text, _ := systemText(m.Content); text != "" {
+				out = append(out, chatMessage{Role: "user", Content: "<system-reminder>\n" + text + "\n</system-reminder>"})
+			}
+		default:
+			return nil, fmt.Errorf("messages[%d].role: %q is none of user, assistant, system", i, m.Role)
+		}
+	}
+	return out, nil
+}
+
+// assistantMessage translates what the model said. It also returns the ids of
+// its tool calls.
+func assistantMessage(list []inBlock) (chatMessage, []string) {
+	msg := chatMessage{Role: "assistant"}
+	var text, thinking strings.Builder
+	var ids []string
+	for _, b := range list {
+		switch b.Type {
+		case "text":
+			text.WriteString(b.Text)
+		case "thinking":
+			thinking.WriteString(b.Thinking)
+		case "tool_use":
+			call := chatToolCall{ID: b.ID, Type: "function"}
+			call.Function.Name = b.Name
+			call.Function.Arguments = inputText(b.Input)
+			msg.ToolCalls = append(msg.ToolCalls, call)
+			ids = append(ids, b.ID)
+		}
+		// Others (redacted_thinking, server tools) hold nothing that this
+		// model could read.
+	}
+	// Templates look for the one name or the other, by the server's version.
+	msg.Reasoning, msg.ReasoningContent = thinking.String(), thinking.String()
+	if text.Len() > 0 || len(ids) == 0 {
+		msg.Content = text.String()
+	}
+	return msg, ids
+}
+
+// inputText is a tool_use's input as the chat API's arguments.
+func inputText(raw json.RawMessage) string {
+	if isNull(raw) {
+		return "{}"
+	}
+	return string(compact(raw))
+}
+
+// userMessages translates a user's turn: first a tool message for each tool
+// result, since the chat API wants them right behind the calls, then what else
+// the user said, with the images of the results.
+//
+// Claude Code sends the results of parallel calls in the order in which they
+// ended. They are put into the order of the calls, because templates such as
+// Qwen's render no ids, and the model has only the order to go by.
+func userMessages(list []inBlock, calls []string) ([]chatMessage, error) {
+	var results []chatMessage
+	var rest []chatPart
+	for _, b := range list {
+		if b.Type != "tool_result" {
+			rest = appendPart(rest, b)
+			continue
+		}
+		inner, err := blocks(b.Content)
+		if err != nil {
+			return nil, fmt.Errorf("tool_result %s: %w", b.ToolUseID, err)
+		}
+		var text []string
+		for _, p := range appendParts(nil, inner) {
+			if p.ImageURL != nil {
+				rest = append(rest, p)
+			} else {
+				text = append(text, p.Text)
+			}
+		}
+		results = append(results, chatMessage{
+			Role:       "tool",
+			ToolCallID: b.ToolUseID,
+			Content:    resultText(strings.Join(text, "\n"), b.IsError),
+		})
+	}
+	rank := func(m chatMessage) int {
+		if i := slices.Index(calls, m.ToolCallID); i >= 0 {
+			return i
+		}
+		return len(calls)
+	}
+	slices.SortStableFunc(results, func(a, b chatMessage) int { return rank(a) - rank(b) })
+	if len(rest) > 0 || len(results) == 0 {
+		results = append(results, chatMessage{Role: "user", Content: partsContent(rest)})
+	}
+	return results, nil
+}
+
+// resultText marks a failed tool's text where it does not say so itself: the
+// chat API has no flag for it.
+func resultText(text string, isError bool) string {
+	if !isError || strings.HasPrefix(text, "Exit code ") || strings.HasPrefix(text, "Error") || strings.Contains(text, "<tool_use_error>") {
+		return text
+	}
+	return "Error: " + text
+}
+
+func appendParts(parts []chatPart, list []inBlock) []chatPart {
+	for _, b := range list {
+		parts = appendPart(parts, b)
+	}
+	return parts
+}
+
+// appendPart adds what a content block says. A block of an unknown type that
+// has no text adds nothing: a new client must not fail on an old gateway.
+func appendPart(parts []chatPart, b inBlock) []chatPart {
+	text := b.Text
+	switch b.Type {
+	case "image":
+		if u := b.Source.dataURL(); u != "" {
+			return append(parts, chatPart{Type: "image_url", ImageURL: &chatImage{URL: u}})
+		}
+	case "document":
+		text = documentText(b)
+	case "tool_reference":
+		text = b.ToolName
+	}
+	if text == "" {
+		return parts
+	}
+	return append(parts, chatPart{Type: "text", Text: text})
+}
+
+func (s *inSource) dataURL() string {
+	switch {
+	case s == nil:
+		return ""
+	case s.Type == "base64" && s.Data != "":
+		return "data:" + s.MediaType + ";base64," + s.Data
+	}
+	return s.URL
+}
+
+// documentText is a document that is plain text, or a note that one is
+// missing: the chat API takes no PDF.
+func documentText(b inBlock) string {
+	if b.Source == nil {
+		return ""
+	}
+	if b.Source.Type == "text" {
+		return b.Source.Data
+	}
+	name := b.Title
+	if name == "" {
+		name = "a document"
+	}
+	return "[" + name + " (" + b.Source.MediaType + ") was left out: this model reads text and images only]"
+}
+
+// partsContent is the content of a user's message: one string where all parts
+// are text, or the parts.
+func partsContent(parts []chatPart) any {
+	var text []string
+	for _, p := range parts {
+		if p.ImageURL != nil {
+			return parts
+		}
+		text = append(text, p.Text)
+	}
+	return strings.Join(text, "\n")
+}
