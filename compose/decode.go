@@ -49,7 +49,7 @@ func decode(file string, text []byte, v any, f *faults, elsewhere func(string) s
 	}
 	root, err := parse(text)
 	if err != nil {
-		e := &Error{File: file, Msg: strings.TrimPrefix(err.Error(), "yaml: "), Hint: "it must be one YAML document"}
+		e := &Error{File: file, Msg: strings.TrimPrefix(err.Error(), "yaml: "), Hint: "it must be one YAML document, indented with spaces; look at the line before too"}
 		if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
 			e.Line, _ = strconv.Atoi(m[1])
 			e.Msg = m[2]
@@ -207,7 +207,7 @@ func (d *document) mapping(n *yaml.Node, v reflect.Value, key string) {
 	d.pairs(n, key, func(k, val *yaml.Node, name, full string) {
 		i, ok := known[name]
 		if !ok {
-			d.fault(k, full, d.hintFor(name, key, known), "unknown key")
+			d.unknown(k, key, known)
 			return
 		}
 		if isNull(val) { // "key:" with nothing behind it is as good as no key
@@ -217,20 +217,19 @@ func (d *document) mapping(n *yaml.Node, v reflect.Value, key string) {
 	})
 }
 
-func (d *document) hintFor(name, parent string, known map[string]int) string {
-	names := make([]string, 0, len(known))
-	for k := range known {
-		names = append(names, k)
+// unknown reports a key that the mapping at parent cannot have: where it does
+// belong, or which known key it was meant to be.
+func (d *document) unknown(k *yaml.Node, parent string, known map[string]int) {
+	name, full := k.Value, join(parent, k.Value)
+	names := keys(known)
+	hint := "known here: " + list(names)
+	if d.elsewhere != nil && d.elsewhere(full) != "" {
+		hint = d.elsewhere(full)
+	} else if n := nearest(name, names); n != "" {
+		hint = fmt.Sprintf("did you mean %s?", n)
+		d.bad[join(parent, n)] = true // it is not missing too, only misspelt
 	}
-	if n := nearest(name, names); n != "" {
-		return fmt.Sprintf("did you mean %s?", n)
-	}
-	if d.elsewhere != nil {
-		if where := d.elsewhere(join(parent, name)); where != "" {
-			return where
-		}
-	}
-	return "known here: " + list(names)
+	d.fault(k, full, hint, "unknown key")
 }
 
 func (d *document) sequence(n *yaml.Node, v reflect.Value, key string) {

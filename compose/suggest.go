@@ -8,24 +8,34 @@ import (
 
 // nearest returns the one of names that word was probably meant to be, or ""
 // where none is close: at most a third of the word's letters may differ, or
-// one name must begin with the other.
+// one name must begin with the other. Of two that are equally close, the one
+// that begins alike is meant.
 func nearest(word string, names []string) string {
 	const shortest = 3
-	best, bestAt := "", max(1, len(word)/3)+1
-	for _, n := range names {
-		if d := distance(strings.ToLower(word), strings.ToLower(n)); d < bestAt {
-			best, bestAt = n, d
+	best, bestAt, bestAlike := "", max(1, len(word)/3)+1, 0
+	for _, n := range slices.Sorted(slices.Values(names)) {
+		d, alike := distance(strings.ToLower(word), strings.ToLower(n)), commonPrefix(word, n)
+		if d < bestAt || best != "" && d == bestAt && alike > bestAlike {
+			best, bestAt, bestAlike = n, d, alike
 		}
 	}
 	if best != "" || len(word) < shortest {
 		return best
 	}
-	for _, n := range names {
+	for _, n := range slices.Sorted(slices.Values(names)) {
 		if strings.HasPrefix(n, word) || len(n) >= shortest && strings.HasPrefix(word, n) {
 			return n
 		}
 	}
 	return ""
+}
+
+func commonPrefix(a, b string) int {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 // distance is the number of letters to insert, delete, replace, or swap with
