@@ -204,8 +204,10 @@ func lookPath(name string, path, dir string) (string, error) {
 			return f, nil
 		}
 	}
-	return "", fmt.Errorf("agents: %s is in no folder of PATH (%s): install it, or give its path", name, path)
+	return "", fmt.Errorf("agents: %s %w (%s): install it, or give its path", name, errNotFound, path)
 }
+
+var errNotFound = errors.New("is in no folder of PATH")
 
 func executable(file string) error {
 	info, err := os.Stat(file)
