@@ -1,6 +1,9 @@
 package slo
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Quantiles are the 50th, 90th and 99th percentile of one thing. For a speed
 // the tail is the slow end: P90 is what nine tenths of the steps reach.
@@ -29,8 +32,9 @@ func quantiles(h Histogram) Quantiles {
 // speeds in tokens per second of one stream while it decodes. A mean of 0 was
 // not measured; neither was a zero Quantile.
 type Figures struct {
-	Seconds   float64 // length of the window
-	Simulated bool
+	Start, End time.Time // of the window
+	Seconds    float64   // its length
+	Simulated  bool
 
 	// Measured is false where no request got as far as its second token; then
 	// HoldsSLO is false too, and Why says so.
@@ -106,7 +110,7 @@ func Evaluate(w *Window, c Criteria) Figures {
 }
 
 func (f *Figures) fill(w *Window) {
-	f.Seconds, f.Simulated = w.Seconds(), w.Simulated
+	f.Start, f.End, f.Seconds, f.Simulated = w.Start, w.End, w.Seconds(), w.Simulated
 	f.Notes = append(f.Notes, w.Notes...)
 	f.TTFT, f.E2E = quantiles(w.TTFT), quantiles(w.E2E)
 	f.MeanTTFT, _ = w.TTFT.Mean()

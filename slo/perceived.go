@@ -105,6 +105,20 @@ func Concurrency(records []trace.Record, start, end time.Time) float64 {
 	return busy / end.Sub(start).Seconds()
 }
 
+// ProxyOverhead is what the gateway itself added to each answered request, in
+// seconds: the wait before it asked the server, and from the server's last
+// byte to its own first (nothing where it had begun to answer by then). nil of
+// no answered request.
+func ProxyOverhead(records []trace.Record) *Exact {
+	var added []float64
+	for _, r := range records {
+		if r.OK() && r.UpstreamS > 0 && r.FirstByteS > 0 {
+			added = append(added, r.QueueS+max(0, r.FirstByteS-r.UpstreamS))
+		}
+	}
+	return exact(added)
+}
+
 // ExactOf returns the nearest-rank quantiles of values, nil of none. It does
 // not change values.
 func ExactOf(values []float64) *Exact { return exact(slices.Clone(values)) }

@@ -1,0 +1,164 @@
+package report
+
+import (
+	"time"
+
+	"github.com/x/dail/slo"
+)
+
+// SchemaVersion is what this package writes. The original lab's files carry
+// none, which reads as 0.
+const SchemaVersion = 1
+
+// Source says what stands behind a report's figures. It comes from the server
+// that answered, never from the provider's name.
+type Source string
+
+const (
+	Measured  Source = "measured"  // a real GPU
+	Simulated Source = "simulated" // dail's own engine, over HTTP in real time
+	Forecast  Source = "forecast"  // dail's own engine, in virtual time
+	Imported  Source = "imported"  // a file of the original lab: a real GPU, the old definitions
+)
+
+// Why a run ended before it was complete.
+const (
+	TruncatedStall       = "stall"       // nothing moved for too long
+	TruncatedMaxPhase    = "max_phase"   // a phase took too long
+	TruncatedMaxRun      = "max_run"     // the run took too long, or cost too much
+	TruncatedInterrupted = "interrupted" // Ctrl-C, or SIGTERM
+	TruncatedError       = "error"       // something failed
+)
+
+// Report is one run: a benchmark with a model on a hardware, at one or more
+// team sizes. Its JSON is report.json; the keys of the original lab's files
+// keep their names and meanings. Times are in seconds, prices in USD.
+type Report struct {
+	SchemaVersion int    `json:"schema_version"`
+	RunID         string `json:"run_id"`
+	Date          string `json:"date"` // YYYY-MM-DD
+
+	Benchmark string `json:"benchmark"`
+	Family    string `json:"family"`
+	Quant     string `json:"quant"`
+	Model     string `json:"model"`           // the name it was served under
+	HFID      string `json:"hf_id,omitempty"` // its Hugging Face id
+	Hardware  string `json:"hardware"`
+	GPUCount  int    `json:"gpu_count"`
+
+	PriceUSDPerGPUHour float64 `json:"price_usd_per_gpu_hour"`
+	PriceAsOf          string  `json:"price_as_of,omitempty"` // YYYY-MM-DD, when the price was seen
+	CostPerHour        float64 `json:"cost_per_hour"`         // price × GPUs
+	HoursPerMonth      float64 `json:"hours_per_month,omitempty"`
+
+	Provider     string  `json:"provider,omitempty"`
+	Source       Source  `json:"source,omitempty"`
+	Gateway      string  `json:"gateway,omitempty"`
+	Runner       string  `json:"runner,omitempty"`
+	AgentVersion string  `json:"agent_version,omitempty"`
+	VLLMVersion  string  `json:"vllm_version,omitempty"`
+	MaxModelLen  int     `json:"max_model_len,omitempty"` // context window that was served
+	Agent        *Client `json:"agent,omitempty"`
+
+	SLO       SLO        `json:"slo"`
+	Devs      []int      `json:"devs,omitempty"` // the team sizes that were asked for
+	ByDevs    []Level    `json:"by_devs"`
+	Baseline  *Level     `json:"baseline,omitempty"` // one agent alone, to read the levels against
+	Tokens    Tokens     `json:"tokens"`             // all levels' agents, as the client counted
+	ModelMeta *ModelMeta `json:"model_meta,omitempty"`
+	ThetaMax  *ThetaMax  `json:"theta_max,omitempty"`
+	// UtilizationBasis names the yardstick of the levels' utilization:
+	// "theta_max", or "best_level" where no probe was made and there are at
+	// least two levels; empty where there is neither.
+	UtilizationBasis string `json:"utilization_basis,omitempty"`
+
+	// Truncated is why the run ended early, empty where it did not; one of the
+	// Truncated constants. TruncatedReason says it in words.
+	Truncated       string `json:"truncated,omitempty"`
+	TruncatedReason string `json:"truncated_reason,omitempty"`
+
+	Timeline   []Step   `json:"timeline,omitempty"`
+	PodCostUSD *float64 `json:"pod_cost_usd,omitempty"` // Σ billed seconds × price × GPUs ÷ 3600
+	// CostBasis says what PodCostUSD is: what was paid by list price, or what
+	// a simulated pod's time would have cost.
+	CostBasis string `json:"cost_basis,omitempty"`
+}
+
+// SLO is what the levels were judged by.
+type SLO struct {
+	MaxTTFT    float64 `json:"max_ttft"`             // s
+	MinTPS     float64 `json:"min_tps"`              // tokens/s per stream
+	Percentile string  `json:"percentile,omitempty"` // p50 where empty
+}
+
+// Criteria is the SLO as slo.Evaluate takes it.
+func (s SLO) Criteria() slo.Criteria {
+	return slo.Criteria{MaxTTFT: s.MaxTTFT, MinTPS: s.MinTPS, Percentile: s.Percentile}
+}
+
+// Client is the agent program that made the load, and the settings that move
+// what it sends.
+type Client struct {
+	Name    string            `json:"name"`
+	Version string            `json:"version,omitempty"`
+	Env     map[string]string `json:"env,omitempty"` // no secrets
+}
+
+// Tokens are an agent's, as its client counted them. Prompt includes what was
+// read from a cache.
+type Tokens struct {
+	Prompt     int64 `json:"prompt"`
+	Completion int64 `json:"completion"`
+	Total      int64 `json:"total"`
+}
+
+// ServerTokens are what the server counted.
+type ServerTokens struct {
+	Prompt     int64 `json:"prompt"`
+	Generation int64 `json:"generation"`
+}
+
+// ModelMeta is what a reader wants to know of the model.
+type ModelMeta struct {
+	Architecture  string  `json:"architecture,omitempty"` // "dense", "moe"
+	TotalParamsB  float64 `json:"total_params_b,omitempty"`
+	ActiveParamsB float64 `json:"active_params_b,omitempty"`
+}
+
+// ThetaMax is the throughput of the saturated server, where it was probed.
+type ThetaMax struct {
+	TokensPerHour       float64      `json:"tokens_per_hour"`
+	OutputTokensPerHour float64      `json:"output_tokens_per_hour"`
+	ServerTokens        ServerTokens `json:"server_tokens"`
+	DurationS           float64      `json:"duration_s"`
+	Shape               Shape        `json:"shape"`
+	Concurrency         int          `json:"concurrency"`
+}
+
+// Shape is the size of one request of the probe.
+type Shape struct {
+	PromptTokens int `json:"prompt_tokens"`
+	OutputTokens int `json:"output_tokens"`
+}
+
+// Step is a part of the billed time. Steps with one label are one row.
+type Step struct {
+	Label   string  `json:"label"`
+	Seconds float64 `json:"seconds"`
+	CostUSD float64 `json:"cost_usd"`
+	Pct     float64 `json:"pct"` // of the billed time
+}
+
+// AddStep adds billed time under a label and brings every row's cost, share
+// and the pod's cost up to date.
+func (r *Report) AddStep(label string, d time.Duration) {
+	for i := range r.Timeline {
+		if r.Timeline[i].Label == label {
+			r.Timeline[i].Seconds += d.Seconds()
+			r.price()
+			return
+		}
+	}
+	r.Timeline = append(r.Timeline, Step{Label: label, Seconds: d.Seconds()})
+	r.price()
+}

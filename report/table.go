@@ -1,0 +1,293 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Table writes the report for a person: a row per team size, the timeline with
+// what it cost, and the answer in a sentence. Colours are used where w is a
+// terminal and the environment's NO_COLOR is not set.
+func Table(w io.Writer, r *Report) error {
+	_, err := io.WriteString(w, Text(r, colours(w, os.Getenv)))
+	return err
+}
+
+// colours decides whether to write colours to w.
+func colours(w io.Writer, env func(string) string) bool {
+	if env("NO_COLOR") != "" || env("TERM") == "dumb" {
+		return false
+	}
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	st, err := f.Stat()
+	return err == nil && st.Mode()&os.ModeCharDevice != 0
+}
+
+// Text is what Table writes, with or without colours.
+func Text(r *Report, colour bool) string {
+	v := &view{colour: colour}
+	v.header(r)
+	if len(r.ByDevs) > 0 || r.Baseline != nil {
+		v.levels(r)
+	}
+	v.remarks(r)
+	v.timeline(r)
+	v.line("%s", Answer(r))
+	return v.b.String()
+}
+
+// view builds the text.
+type view struct {
+	b      strings.Builder
+	colour bool
+}
+
+func (v *view) line(format string, args ...any) {
+	fmt.Fprintf(&v.b, format, args...)
+	v.b.WriteByte('\n')
+}
+
+// Colours of a cell: the escape's number.
+const (
+	plain  = 0
+	bold   = 1
+	red    = 31
+	green  = 32
+	yellow = 33
+)
+
+func (v *view) paint(code int, s string) string {
+	if !v.colour || code == plain {
+		return s
+	}
+	return fmt.Sprintf("\x1b[%dm%s\x1b[0m", code, s)
+}
+
+// label is how figures that were not measured by us are called, "" for those
+// that were.
+func label(s Source) string {
+	if s == Measured {
+		return ""
+	}
+	if s == "" {
+		return "source unknown"
+	}
+	return string(s)
+}
+
+func (v *view) header(r *Report) {
+	title := fmt.Sprintf("%s/%s × %s × %dgpu", r.Family, r.Quant, r.Hardware, r.GPUCount)
+	head := v.paint(bold, title)
+	if l := label(r.Source); l != "" {
+		head += "   " + v.paint(yellow, strings.ToUpper(l))
+	}
+	v.line("%s", head)
+	v.line("%s, run %s, $%.2f/h", r.Benchmark, r.RunID, r.CostPerHour)
+	v.line("")
+}
+
+// cell is a table's cell.
+type cell struct {
+	text   string
+	colour int
+}
+
+func (v *view) levels(r *Report) {
+	rows := [][]cell{{{text: "devs"}, {text: "holds"}, {text: "$/dev-mo"}, {text: "mean tok/s"}, {text: "p50 tok/s (bounds)"},
+		{text: "TTFT p50"}, {text: "first byte p50"}, {text: "valid"}, {text: "gates"}}}
+	if r.Baseline != nil {
+		rows = append(rows, row("base", *r.Baseline))
+	}
+	for _, l := range r.ByDevs {
+		rows = append(rows, row(fmt.Sprint(l.Devs), l))
+	}
+	v.table(rows)
+	v.line("")
+}
+
+// row is a level's row; "–" is what was not measured.
+func row(name string, l Level) []cell {
+	passed := 0
+	for _, a := range l.Agents {
+		if a.Passed {
+			passed++
+		}
+	}
+	gates := fmt.Sprintf("%d/%d", passed, len(l.Agents))
+	if l.Gates == GatesPending {
+		gates = "pending"
+	}
+	firstByte := "–"
+	if l.Perceived != nil && l.Perceived.FirstByte != nil {
+		firstByte = fmt.Sprintf("%.2f s", l.Perceived.FirstByte.P50)
+	}
+	return []cell{
+		{text: name}, holds(l), {text: fmt.Sprintf("%.0f", l.CostPerDevMonth)},
+		{text: value("%.1f", l.MeanTPS)}, {text: value("%.1f", l.MedianTPS) + within(l.Bounds["median_tps"])},
+		{text: value("%.2f s", l.MedianTTFT)}, {text: firstByte}, valid(l), {text: gates},
+	}
+}
+
+func holds(l Level) cell {
+	c := cell{text: "NO", colour: red}
+	if l.HoldsSLO {
+		c = cell{text: "yes", colour: green}
+	}
+	if l.uncertain() {
+		c = cell{text: c.text + " ?", colour: yellow}
+	}
+	return c
+}
+
+// uncertain is set where a verdict rests on figures that could be otherwise
+// within their bounds; one that rests on an invalid level, or on no figures,
+// does not. The original's files say nothing about it.
+func (l Level) uncertain() bool {
+	return !l.HoldsSLOCertain && len(l.Bounds) > 0 && (l.Valid == nil || *l.Valid)
+}
+
+func valid(l Level) cell {
+	switch {
+	case l.Valid == nil:
+		return cell{text: "pending", colour: yellow}
+	case *l.Valid:
+		return cell{text: "ok", colour: green}
+	}
+	return cell{text: "BAD", colour: red}
+}
+
+func value(format string, v *float64) string {
+	if v == nil {
+		return "–"
+	}
+	return fmt.Sprintf(format, *v)
+}
+
+// within prints a quantile's bounds, " (20–40)"; "" where there are none.
+func within(b Bound) string {
+	switch {
+	case b == Bound{}:
+		return ""
+	case math.IsInf(b.High, 1):
+		return fmt.Sprintf(" (%s up)", short(b.Low))
+	}
+	return fmt.Sprintf(" (%s–%s)", short(b.Low), short(b.High))
+}
+
+// short prints a bound with at most one decimal.
+func short(v float64) string { return strings.TrimSuffix(fmt.Sprintf("%.1f", v), ".0") }
+
+// table prints rows in columns; the first row is their heads. Numbers and
+// heads are right-aligned, as all columns here hold figures or short words.
+func (v *view) table(rows [][]cell) {
+	widths := make([]int, len(rows[0]))
+	for _, r := range rows {
+		for i, c := range r {
+			widths[i] = max(widths[i], len([]rune(c.text)))
+		}
+	}
+	for _, r := range rows {
+		var line strings.Builder
+		for i, c := range r {
+			if i > 0 {
+				line.WriteString("  ")
+			}
+			line.WriteString(strings.Repeat(" ", widths[i]-len([]rune(c.text))))
+			line.WriteString(v.paint(c.colour, c.text))
+		}
+		v.line("%s", line.String())
+	}
+}
+
+// remarks are the sentences below the table.
+func (v *view) remarks(r *Report) {
+	var said []string
+	say := func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }
+	if slices.ContainsFunc(r.ByDevs, Level.uncertain) {
+		say("? the verdict could be the other one within the bounds of the server's histograms")
+	}
+	for _, l := range r.ByDevs {
+		switch {
+		case l.Valid != nil && !*l.Valid:
+			say("%d: BAD, %s", l.Devs, reason(l))
+		case l.Verdict != "" && (!l.HoldsSLO || l.uncertain()): // else the row says it all
+			say("%d: %s", l.Devs, l.Verdict)
+		}
+		if l.Harness != nil && l.Harness.Limited {
+			say("%d: this machine, not the GPU, set the pace: %s", l.Devs, l.Harness.Reason)
+		}
+		for _, n := range l.Notes {
+			say("%d: %s", l.Devs, n)
+		}
+	}
+	if r.Truncated != "" {
+		why := r.TruncatedReason
+		if why == "" {
+			why = r.Truncated
+		}
+		say("%s", v.paint(red, "TRUNCATED: ")+why)
+	}
+	for _, s := range said {
+		v.line("%s", s)
+	}
+	if len(said) > 0 {
+		v.line("")
+	}
+}
+
+func reason(l Level) string {
+	if l.InvalidReason == "" {
+		return "the load was not real"
+	}
+	return l.InvalidReason
+}
+
+func (v *view) timeline(r *Report) {
+	if len(r.Timeline) == 0 {
+		return
+	}
+	title := "Timeline (billed pod time)"
+	if r.Source == Simulated || r.Source == Forecast {
+		title = "Timeline (" + costBasis(r.Source) + ")"
+	}
+	v.line("%s", title)
+	var rows [][]cell
+	steps := 0
+	for _, s := range r.Timeline {
+		steps = max(steps, len([]rune(s.Label)))
+	}
+	for _, s := range r.Timeline {
+		pad := strings.Repeat(" ", steps-len([]rune(s.Label)))
+		rows = append(rows, []cell{{text: "  " + s.Label + pad}, {text: duration(s.Seconds)}, {text: fmt.Sprintf("$%.3f", s.CostUSD)}})
+	}
+	if r.PodCostUSD != nil {
+		pad := strings.Repeat(" ", max(0, steps-len("pod")))
+		var seconds float64
+		for _, s := range r.Timeline {
+			seconds += s.Seconds
+		}
+		rows = append(rows, []cell{{text: "  pod" + pad, colour: bold}, {text: duration(seconds)}, {text: fmt.Sprintf("$%.3f", *r.PodCostUSD), colour: bold}})
+	}
+	v.table(rows)
+	v.line("")
+}
+
+// duration prints seconds as 7s, 5m12s, 1h02m.
+func duration(seconds float64) string {
+	d := time.Duration(math.Round(seconds)) * time.Second
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", d/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", d/time.Minute, d%time.Minute/time.Second)
+	}
+	return fmt.Sprintf("%dh%02dm", d/time.Hour, d%time.Hour/time.Minute)
+}
