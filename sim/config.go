@@ -84,3 +84,35 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	return c, nil
 }
+
+// ConfigOf returns the engine of a composed run: the roofline of its model on
+// its GPUs, the KV cache that compose.Run.Memory leaves, and vLLM's sizes. Its
+// steps are jittered by 5 % with a fixed seed; change Jitter and Seed freely.
+func ConfigOf(run *compose.Run) (Config, error) {
+	s := run.Serving
+	step, err := NewRoofline(run.Model, run.Hardware, s.TensorParallelSize)
+	if err != nil {
+		return Config{}, err
+	}
+	mem, ok := run.Memory()
+	if !ok {
+		return Config{}, fmt.Errorf("sim: the memory of %s-%s on %d× %s is not known; complete architecture in the model's file and gpu in configs/hardware/%s.yaml",
+			run.Model.Family, run.Model.Quant, run.GPUs, run.Hardware.Key, run.Hardware.Key)
+	}
+	if mem.KVTokens < s.MaxModelLen {
+		return Config{}, fmt.Errorf("sim: %s-%s on %d× %s leaves a KV cache of %d tokens, less than max_model_len %d, so vLLM would not start; lower max_model_len or take more memory",
+			run.Model.Family, run.Model.Quant, run.GPUs, run.Hardware.Key, mem.KVTokens, s.MaxModelLen)
+	}
+	step.kvBytes = float64(mem.KVBytesPerToken) / step.layers // the run's own dtype of the cache
+	cfg := Config{
+		Step: step, Model: s.ServedModelName,
+		KVTokens: mem.KVTokens, BlockSize: mem.BlockSize,
+		MaxNumSeqs: s.MaxNumSeqs, MaxNumBatchedTokens: max(run.MaxNumBatchedTokens(), s.MaxNumSeqs), MaxModelLen: s.MaxModelLen,
+		Jitter: 0.05, Seed: 1,
+		GPUMemoryUtilization: s.GPUMemoryUtilization, CacheDtype: s.KVCacheDtype,
+	}
+	if run.Model.Speculative != nil {
+		cfg.Speculative = *run.Model.Speculative
+	}
+	return cfg, nil
+}
