@@ -42,24 +42,24 @@ func (r *Report) NewLevel(n int, f slo.Figures, agents []Agent) Level {
 		CostPerDevHour:  slo.CostPerDevHour(r.PriceUSDPerGPUHour, r.GPUCount, n),
 		CostPerDevMonth: slo.CostPerDevMonth(r.PriceUSDPerGPUHour, r.GPUCount, n, r.HoursPerMonth),
 
-		Gates:        GatesPending,
-		TokensPerDev: tokensPerDev(agents),
-		ServerTokens: &ServerTokens{Prompt: f.PromptTokens, Generation: f.GenerationTokens},
-		TokensSource: "server",
-
+		Gates:                 GatesPending,
+		TokensPerDev:          tokensPerDev(agents),
 		TokensPerHour:         measured(f.TokensPerHour),
 		ComputedTokensPerHour: measured(f.ComputedPerHour),
 		ComputedEstimated:     f.ComputedEstimated,
 		PrefixCacheHitRate:    f.PrefixCacheHitRate,
 
-		Requests:             &Requests{Started: f.Started, Finished: f.Finished},
-		Preemptions:          &f.Preemptions,
 		EffectiveConcurrency: measured(f.EffectiveConcurrency),
 		CassetteMismatches:   f.Mismatches,
 
-		Window: &Windows{Whole: WindowOf(f)},
 		Agents: agents,
 		Notes:  f.Notes,
+	}
+	if f.Seconds > 0 { // else there was no window: counts of 0 would be made up
+		l.Window = &Windows{Whole: WindowOf(f)}
+		l.ServerTokens, l.TokensSource = &ServerTokens{Prompt: f.PromptTokens, Generation: f.GenerationTokens}, "server"
+		l.Requests = &Requests{Started: f.Started, Finished: f.Finished}
+		l.Preemptions = &f.Preemptions
 	}
 	if f.Measured {
 		l.TokensPerStep = measured(f.TokensPerStep)

@@ -86,3 +86,6 @@ func team(n int) []report.Agent {
 	}
 	return agents
 }
+
+// zeroFigures are those of a level in which nothing was measured.
+func zeroFigures() slo.Figures { return slo.Evaluate(nil, slo.Criteria{MaxTTFT: 10, MinTPS: 20}) }
