@@ -3,6 +3,7 @@ package proxy
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -196,7 +197,9 @@ func streamChoice(c *choice, send func(index int, delta, more fields)) {
 		text := compact(c.Reasoning)
 		send(c.Index, fields{"reasoning": text, "reasoning_content": text}, nil)
 	}
-	if c.Content != "" {
+	// White space before a tool call would become a text block that older
+	// LiteLLMs keep and then refuse.
+	if c.Content != "" && (len(c.ToolCalls) == 0 || strings.TrimSpace(c.Content) != "") {
 		more := fields{}
 		if raw := c.rest["logprobs"]; !isNull(raw) {
 			more["logprobs"] = raw

@@ -31,7 +31,10 @@ func parseQwenXML(text string, tools map[string]toolSchema) (toolCall, string, b
 	if !ok || !known {
 		return toolCall{}, "", false
 	}
-	args := map[string]json.RawMessage{}
+	// In the order of the text: a template renders the call again in this
+	// order, and only so does the prefix cache know it again.
+	var args []byte
+	seen := map[string]bool{}
 	for {
 		rest = strings.TrimSpace(rest)
 		if after, ok := strings.CutPrefix(rest, "</function>"); ok {
@@ -39,14 +42,17 @@ func parseQwenXML(text string, tools map[string]toolSchema) (toolCall, string, b
 			break
 		}
 		key, value, after, ok := qwenParameter(rest)
-		if !ok {
+		if !ok || seen[key] {
 			return toolCall{}, "", false
 		}
-		args[key] = typedValue(value, schema[key])
+		seen[key] = true
+		args = append(args, ',')
+		args = append(append(args, compact(key)...), ':')
+		args = append(args, typedValue(value, schema[key])...)
 		rest = after
 	}
 	rest = strings.TrimPrefix(strings.TrimSpace(rest), "</tool_call>")
-	return toolCall{Name: name, Arguments: string(compact(args))}, rest, true
+	return toolCall{Name: name, Arguments: "{" + strings.TrimPrefix(string(args), ",") + "}"}, rest, true
 }
 
 // qwenParameter reads one parameter. Its value ends at the first closing tag

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,12 +12,12 @@ import (
 // (metadata, thinking, context_management, cache_control, …) has no meaning to
 // the server and is left out, which also keeps the prompt's bytes stable.
 type messagesRequest struct {
-	Model         string
-	MaxTokens     int `json:"max_tokens"`
-	Stream        bool
-	System        json.RawMessage
-	Messages      []inMessage
-	Tools         []inTool
+	Model         string          `json:"model"`
+	MaxTokens     int             `json:"max_tokens"`
+	Stream        bool            `json:"stream"`
+	System        json.RawMessage `json:"system"`
+	Messages      []inMessage     `json:"messages"`
+	Tools         []inTool        `json:"tools"`
 	ToolChoice    *inToolChoice   `json:"tool_choice"`
 	StopSequences []string        `json:"stop_sequences"`
 	Temperature   json.RawMessage `json:"temperature"`
@@ -61,6 +62,7 @@ type inTool struct {
 	Name        string
 	Description string
 	InputSchema json.RawMessage `json:"input_schema"`
+	Deferred    bool            `json:"defer_loading"`
 }
 
 type inToolChoice struct {
@@ -170,10 +172,12 @@ func optional(raw json.RawMessage) json.RawMessage {
 
 // chatTools translates the tools. A tool without a schema is one that
 // Anthropic's own servers run; ours cannot, so the model is not offered it.
+// Nor is a deferred one: it is to be shown only once a search has found it,
+// and what Claude Code 2.1.330 defers is an empty placeholder.
 func (req *messagesRequest) chatTools() []chatTool {
 	var out []chatTool
 	for _, t := range req.Tools {
-		if t.Name == "" || isNull(t.InputSchema) {
+		if t.Name == "" || isNull(t.InputSchema) || t.Deferred && !req.refers(t.Name) {
 			continue
 		}
 		tool := chatTool{Type: "function"}
@@ -183,6 +187,16 @@ func (req *messagesRequest) chatTools() []chatTool {
 		out = append(out, tool)
 	}
 	return out
+}
+
+// refers reports whether a tool search has found the tool.
+func (req *messagesRequest) refers(tool string) bool {
+	for _, m := range req.Messages {
+		if bytes.Contains(m.Content, []byte(`"tool_reference"`)) && bytes.Contains(m.Content, compact(tool)) {
+			return true
+		}
+	}
+	return false
 }
 
 // objectSchema adds the "type":"object" that the chat API wants and the

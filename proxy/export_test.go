@@ -1,0 +1,92 @@
+package proxy
+
+import "fmt"
+
+// CountIDs makes the gateway number its ids, so that a golden file can hold
+// them.
+func (m *Messages) CountIDs() { m.core.newID = counter() }
+
+// CountIDs makes the gateway number its ids.
+func (d *Destream) CountIDs() { d.core.newID = counter() }
+
+func counter() func(string) string {
+	n := 0
+	return func(prefix string) string { n++; return fmt.Sprintf("%s%d", prefix, n) }
+}
+
+// Sessions returns how many conversations the gateway remembers.
+func (m *Messages) Sessions() int {
+	s := &m.core.sessions
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.byKey)
+}
+
+const MaxSessions = maxSessions
+
+// ParseOverflow returns the numbers in a server's overflow message.
+func ParseOverflow(message string) (limit, prompt int, exact, ok bool) {
+	o := parseOverflow(message)
+	if o == nil {
+		return 0, 0, false, false
+	}
+	return o.limit, o.prompt, o.exact, true
+}
+
+// A Leak is what FindLeak found.
+type Leak struct {
+	Before string
+	Calls  []LeakCall
+	Names  []string
+}
+
+type LeakCall struct{ Name, Arguments string }
+
+// FindLeak looks for leaked tool calls in text.
+func FindLeak(text string, tools []byte) (Leak, bool) {
+	l, ok := findLeak(text, toolset{raw: tools})
+	out := Leak{Before: l.before, Names: l.names}
+	for _, c := range l.calls {
+		out.Calls = append(out.Calls, LeakCall{c.Name, c.Arguments})
+	}
+	return out, ok
+}
+
+// MessagesToChat translates a Messages request into the upstream's body.
+func MessagesToChat(body []byte) ([]byte, error) {
+	req, err := parseMessages(body)
+	if err != nil {
+		return nil, err
+	}
+	chat, err := req.chat("m")
+	if err != nil {
+		return nil, err
+	}
+	return chat.body(asAsked), nil
+}
+
+// ChatToChat translates a chat request into the upstream's body.
+func ChatToChat(body []byte) ([]byte, error) {
+	req, err := parseChat(body, "")
+	if err != nil {
+		return nil, err
+	}
+	return req.body(asAsked), nil
+}
+
+// StreamMessages and StreamChat write a server's answer as event streams.
+func StreamMessages(answer []byte) ([]byte, error) {
+	done, err := parseCompletion(answer)
+	if err != nil {
+		return nil, err
+	}
+	return (&anthropic{model: "m", newID: counter()}).stream(done), nil
+}
+
+func StreamChat(answer []byte) ([]byte, error) {
+	done, err := parseCompletion(answer)
+	if err != nil {
+		return nil, err
+	}
+	return (&openAI{newID: counter(), includeUsage: true}).stream(done), nil
+}
