@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"strings"
 )
 
 var errClosed = errors.New("dail-sim: the simulated engine was closed")
@@ -70,7 +71,8 @@ func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
 		return &apiError{Message: fmt.Sprintf("the body is larger than %d bytes", tooLarge.Limit), Type: "BadRequestError", Code: http.StatusRequestEntityTooLarge}
 	}
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return badRequest(wrong.Field, "1 validation error: %s: input should be %s, got %s", wrong.Field, jsonKind(wrong.Type), wrong.Value)
+		field := strings.TrimPrefix(strings.TrimPrefix(wrong.Field, "chatRequest."), "sampling.") // our own nesting
+		return badRequest(field, "1 validation error: %s: input should be %s, got %s", field, jsonKind(wrong.Type), wrong.Value)
 	}
 	if e, ok := errors.AsType[*apiError](err); ok {
 		return e

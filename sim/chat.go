@@ -164,6 +164,10 @@ func (s *Server) serveTokenize(w http.ResponseWriter, r *http.Request) {
 	var tokens []uint32
 	switch {
 	case req.Prompt != nil:
+		if err := req.sampling.check(s.cfg.Model); err != nil {
+			fail(w, err)
+			return
+		}
 		tokens = s.tok.Encode(*req.Prompt)
 	default:
 		if err := req.check(s.cfg.Model); err != nil {

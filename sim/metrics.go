@@ -23,51 +23,51 @@ func (e *Engine) families(created float64) []*dto.MetricFamily {
 	st := e.stats
 	x := &exposition{labels: pairs("engine", "0", "model_name", e.cfg.Model), created: created}
 
-	x.gauge("vllm:num_requests_running", "Number of requests in model execution batches.", float64(len(e.running)))
-	x.gauge("vllm:num_requests_waiting", "Number of requests waiting to be processed.", float64(len(e.waiting)))
-	x.add("vllm:num_requests_waiting_by_reason", "Number of waiting requests by reason.", dto.MetricType_GAUGE,
+	x.gauge("vllm:num_requests_running", "Requests in the running batch.", float64(len(e.running)))
+	x.gauge("vllm:num_requests_waiting", "Requests in the queue.", float64(len(e.waiting)))
+	x.add("vllm:num_requests_waiting_by_reason", "Requests in the queue, by what they wait for.", dto.MetricType_GAUGE,
 		gaugeOf(float64(len(e.waiting)), x.with("reason", "capacity")), gaugeOf(0, x.with("reason", "deferred")))
-	x.add("vllm:engine_sleep_state", "Engine sleep state.", dto.MetricType_GAUGE,
+	x.add("vllm:engine_sleep_state", "1 for the state that the engine is in.", dto.MetricType_GAUGE,
 		gaugeOf(1, x.with("sleep_state", "awake")), gaugeOf(0, x.with("sleep_state", "weights_offloaded")), gaugeOf(0, x.with("sleep_state", "discard_all")))
-	x.gauge("vllm:kv_cache_usage_perc", "KV-cache usage. 1 means 100 percent usage.", float64(e.cache.used())/float64(e.cache.total()))
-	x.counter("vllm:prefix_cache_queries_total", "Prefix cache queries, in terms of number of queried tokens.", st.prefixQueries)
-	x.counter("vllm:prefix_cache_hits_total", "Prefix cache hits, in terms of number of cached tokens.", st.prefixHits)
-	x.counter("vllm:num_preemptions_total", "Cumulative number of preemptions from the engine.", st.preemptions)
-	x.counter("vllm:prompt_tokens_total", "Number of prefill tokens processed.", st.promptTokens)
-	x.counters("vllm:prompt_tokens_by_source_total", "Number of prompt tokens by source.", "source",
+	x.gauge("vllm:kv_cache_usage_perc", "Part of the KV blocks that running requests hold, 0 to 1.", float64(e.cache.used())/float64(e.cache.total()))
+	x.counter("vllm:prefix_cache_queries_total", "Prompt tokens looked up in the prefix cache.", st.prefixQueries)
+	x.counter("vllm:prefix_cache_hits_total", "Prompt tokens found in the prefix cache.", st.prefixHits)
+	x.counter("vllm:num_preemptions_total", "Requests thrown out of the batch for want of KV blocks.", st.preemptions)
+	x.counter("vllm:prompt_tokens_total", "Prompt tokens, cached ones included, counted at the first token.", st.promptTokens)
+	x.counters("vllm:prompt_tokens_by_source_total", "Prompt tokens by where their KV came from.", "source",
 		[]string{"local_compute", "local_cache_hit", "external_kv_transfer"}, []int64{st.promptTokens - st.cachedTokens, st.cachedTokens, 0})
-	x.counter("vllm:prompt_tokens_cached_total", "Number of cached prompt tokens.", st.cachedTokens)
-	x.counter("vllm:generation_tokens_total", "Number of generation tokens processed.", st.generatedTokens)
-	x.counters("vllm:request_success_total", "Count of successfully processed requests.", "finished_reason", finishReasons[:], st.finished[:])
+	x.counter("vllm:prompt_tokens_cached_total", "Prompt tokens whose KV was in the prefix cache.", st.cachedTokens)
+	x.counter("vllm:generation_tokens_total", "Tokens generated.", st.generatedTokens)
+	x.counters("vllm:request_success_total", "Requests that ended, by reason.", "finished_reason", finishReasons[:], st.finished[:])
 
-	x.histogram("vllm:iteration_tokens_total", "Histogram of number of tokens per engine_step.", st.iterTokens)
-	x.histogram("vllm:time_to_first_token_seconds", "Histogram of time to first token in seconds.", st.ttft)
-	x.histogram("vllm:inter_token_latency_seconds", "Histogram of inter-token latency in seconds.", st.itl)
-	x.histogram("vllm:request_time_per_output_token_seconds", "Histogram of time per output token in seconds per request.", st.tpot)
-	x.histogram("vllm:e2e_request_latency_seconds", "Histogram of e2e request latency in seconds.", st.e2e)
-	x.histogram("vllm:request_queue_time_seconds", "Histogram of time spent in WAITING phase for request.", st.queue)
-	x.histogram("vllm:request_inference_time_seconds", "Histogram of time spent in RUNNING phase for request.", st.inference)
-	x.histogram("vllm:request_prefill_time_seconds", "Histogram of time spent in PREFILL phase for request.", st.prefill)
-	x.histogram("vllm:request_decode_time_seconds", "Histogram of time spent in DECODE phase for request.", st.decode)
-	x.histogram("vllm:request_prompt_tokens", "Number of prefill tokens processed.", st.promptLen)
-	x.histogram("vllm:request_generation_tokens", "Number of generation tokens processed.", st.generatedLen)
-	x.histogram("vllm:request_max_num_generation_tokens", "Histogram of maximum number of requested generation tokens.", st.maxGenerated)
-	x.histogram("vllm:request_params_n", "Histogram of the n request parameter.", st.params)
-	x.histogram("vllm:request_params_max_tokens", "Histogram of the max_tokens request parameter.", st.maxTokens)
-	x.histogram("vllm:request_prefill_kv_computed_tokens", "Histogram of new KV tokens computed during prefill.", st.computedLen)
+	x.histogram("vllm:iteration_tokens_total", "Tokens per engine step.", st.iterTokens)
+	x.histogram("vllm:time_to_first_token_seconds", "Arrival to first token.", st.ttft)
+	x.histogram("vllm:inter_token_latency_seconds", "Time between outputs of a request.", st.itl)
+	x.histogram("vllm:request_time_per_output_token_seconds", "Decode time per token after the first, per request.", st.tpot)
+	x.histogram("vllm:e2e_request_latency_seconds", "Arrival to last token.", st.e2e)
+	x.histogram("vllm:request_queue_time_seconds", "Arrival to first being scheduled.", st.queue)
+	x.histogram("vllm:request_inference_time_seconds", "First scheduled to last token.", st.inference)
+	x.histogram("vllm:request_prefill_time_seconds", "First scheduled to first token.", st.prefill)
+	x.histogram("vllm:request_decode_time_seconds", "First to last token.", st.decode)
+	x.histogram("vllm:request_prompt_tokens", "Prompt tokens per request.", st.promptLen)
+	x.histogram("vllm:request_generation_tokens", "Generated tokens per request.", st.generatedLen)
+	x.histogram("vllm:request_max_num_generation_tokens", "Most tokens generated by one sequence of a request.", st.maxGenerated)
+	x.histogram("vllm:request_params_n", "The parameter n of requests.", st.params)
+	x.histogram("vllm:request_params_max_tokens", "The parameter max_tokens of requests.", st.maxTokens)
+	x.histogram("vllm:request_prefill_kv_computed_tokens", "Prompt tokens per request that were not cached.", st.computedLen)
 
 	if e.cfg.Speculative.Tokens > 0 {
-		x.counter("vllm:spec_decode_num_drafts_total", "Number of spec decoding drafts.", st.drafts)
-		x.counter("vllm:spec_decode_num_draft_tokens_total", "Number of draft tokens.", st.draftTokens)
-		x.counter("vllm:spec_decode_num_accepted_tokens_total", "Number of accepted tokens.", st.acceptedTokens)
+		x.counter("vllm:spec_decode_num_drafts_total", "Drafts made.", st.drafts)
+		x.counter("vllm:spec_decode_num_draft_tokens_total", "Tokens drafted.", st.draftTokens)
+		x.counter("vllm:spec_decode_num_accepted_tokens_total", "Drafted tokens accepted.", st.acceptedTokens)
 		positions := make([]string, len(st.acceptedPerPos))
 		for i := range positions {
 			positions[i] = strconv.Itoa(i)
 		}
-		x.counters("vllm:spec_decode_num_accepted_tokens_per_pos_total", "Accepted tokens per draft position.", "position", positions, st.acceptedPerPos)
+		x.counters("vllm:spec_decode_num_accepted_tokens_per_pos_total", "Drafted tokens accepted, by position in the draft.", "position", positions, st.acceptedPerPos)
 	}
 
-	x.add("vllm:cache_config_info", "Information of the LLMEngine CacheConfig", dto.MetricType_GAUGE, gaugeOf(1, pairs(
+	x.add("vllm:cache_config_info", "The configuration of the KV cache.", dto.MetricType_GAUGE, gaugeOf(1, pairs(
 		"block_size", strconv.Itoa(e.cfg.BlockSize),
 		"cache_dtype", orElse(e.cfg.CacheDtype, "auto"),
 		"enable_prefix_caching", "True",

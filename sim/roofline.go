@@ -206,7 +206,7 @@ func (r *Roofline) read(bytes, mbu float64) float64 {
 	if r.l2 == 0 {
 		return cold
 	}
-	hot := min(bytes/(hotReads*r.bandwidth), cold)
+	hot := cold * moeMBU / hotReads // hotReads is against full bandwidth; a kernel that unpacks gains no more
 	missed := min(max((bytes/r.l2-1)/0.25, 0), 1)
 	return hot + missed*(cold-hot)
 }

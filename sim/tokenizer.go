@@ -30,6 +30,7 @@ type Tokenizer struct {
 	texts map[string]*list.Element
 	order *list.List // of *encoded, the most recently used first
 	size  int        // bytes of text kept
+	keep  int        // bytes of text kept at most
 }
 
 // keepBytes bounds the texts that a Tokenizer keeps; their tokens come to
@@ -45,7 +46,7 @@ type encoded struct {
 
 // NewTokenizer loads the vocabulary.
 func NewTokenizer() *Tokenizer {
-	return &Tokenizer{codec: codec.NewO200kBase(), texts: make(map[string]*list.Element), order: list.New()}
+	return &Tokenizer{codec: codec.NewO200kBase(), texts: make(map[string]*list.Element), order: list.New(), keep: keepBytes}
 }
 
 // Encode returns the tokens of a text. The slice is shared: do not change it.
@@ -90,7 +91,7 @@ func (t *Tokenizer) encode(text string) *encoded {
 	}
 	t.texts[text] = t.order.PushFront(enc)
 	t.size += len(text)
-	for t.size > keepBytes && t.order.Len() > 1 {
+	for t.size > t.keep && t.order.Len() > 1 {
 		oldest := t.order.Remove(t.order.Back()).(*encoded)
 		delete(t.texts, oldest.text)
 		t.size -= len(oldest.text)
