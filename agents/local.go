@@ -193,7 +193,7 @@ func (l Local) Exec(ctx context.Context, dir string, argv, env []string, out io.
 		all[k] = v
 	}
 	// One pipe for both, so that they come out in the order they were written.
-	exit, err := l.run(ctx, process{dir: dir, stdout: out, oneOut: true}, argv, all)
+	exit, err := l.run(ctx, process{dir: dir, stdout: out, stderr: out}, argv, all)
 	if err != nil {
 		return -1, err
 	}

@@ -43,8 +43,7 @@ type process struct {
 	env            []string
 	dir            string
 	stdin          string
-	stdout, stderr io.Writer // nil discards
-	oneOut         bool      // stderr goes where stdout goes, in order
+	stdout, stderr io.Writer // nil discards; one writer for both gets them in order
 	grace          time.Duration
 }
 
@@ -111,8 +110,9 @@ func (p *process) run(ctx context.Context) (Exit, error) {
 	}
 	theirs, mine = append(theirs, gateR), append(mine, gateW)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = inR, outW, errW, []*os.File{gateR}
-	if p.oneOut {
-		cmd.Stderr = outW
+	stderr := p.stderr
+	if same(p.stdout, p.stderr) {
+		cmd.Stderr, stderr = outW, nil // the other pipe just ends
 	}
 
 	started, waited := make(chan error, 1), make(chan struct{})
@@ -157,7 +157,7 @@ func (p *process) run(ctx context.Context) (Exit, error) {
 		}
 	}
 	copies.Go(func() { copyTo(p.stdout, outR) })
-	copies.Go(func() { copyTo(p.stderr, errR) })
+	copies.Go(func() { copyTo(stderr, errR) })
 
 	select {
 	case <-waited:
@@ -220,4 +220,10 @@ func executable(file string) error {
 		return errors.New("it is not executable")
 	}
 	return nil
+}
+
+// same reports whether two writers are one. Some writers cannot be compared.
+func same(a, b io.Writer) (yes bool) {
+	defer func() { _ = recover() }()
+	return a == b
 }

@@ -75,7 +75,8 @@ type Command struct {
 	Secret map[string]string
 	// Stdin is what the program reads.
 	Stdin string
-	// Stdout and Stderr take what it prints, as it prints it. Nil discards.
+	// Stdout and Stderr take what it prints, as it prints it. Nil discards. If
+	// both are the same writer, it is used by one goroutine at a time.
 	Stdout, Stderr io.Writer
 }
 

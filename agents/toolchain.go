@@ -267,7 +267,7 @@ func (in *installer) run(ctx context.Context, dir string, argv ...string) (strin
 		}
 	}()
 	out := &tail{max: 64 << 10}
-	p := process{argv: append([]string{path}, argv[1:]...), env: env, dir: dir, stdout: out, oneOut: true, grace: 2 * time.Second}
+	p := process{argv: append([]string{path}, argv[1:]...), env: env, dir: dir, stdout: out, stderr: out, grace: 2 * time.Second}
 	exit, err := p.run(ctx)
 	close(done)
 	<-told
