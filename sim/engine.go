@@ -40,6 +40,12 @@ type Engine struct {
 	live    map[int64]*sequence
 	nextID  int64
 
+	// stuck is the head of the queue, which did not fit under stuckBudget.
+	// Looking again is dear, and useless until blocks are freed, a block of
+	// its own prompt is computed by another, or the budget is smaller.
+	stuck       *sequence
+	stuckBudget int
+
 	flight    []*sequence // the sequences of the step in flight
 	flightEnd time.Duration
 	inFlight  bool
@@ -134,8 +140,7 @@ func (e *Engine) Abort(id int64) {
 	if i := slices.Index(e.due, s); i >= 0 {
 		heap.Remove(&e.due, i)
 	}
-	e.cache.release(s.blocks)
-	s.blocks = nil
+	e.release(s)
 }
 
 // Next returns when the engine does something next: the end of the step in
@@ -260,8 +265,7 @@ func (e *Engine) emit(s *sequence, at time.Duration, n int) {
 func (e *Engine) end(s *sequence) {
 	s.state = stateDone
 	delete(e.live, s.id)
-	e.cache.release(s.blocks)
-	s.blocks = nil
+	e.release(s)
 
 	st, gen := e.stats, s.generated
 	st.e2e.observe(int64(s.lastAt - s.job.Arrival))

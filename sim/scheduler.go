@@ -35,7 +35,7 @@ func (e *Engine) schedule(at time.Duration) Batch {
 
 	for budget > 0 && len(e.waiting) > 0 && len(e.running) < e.cfg.MaxNumSeqs {
 		s := e.waiting[0]
-		if s.job.Arrival > at {
+		if s.job.Arrival > at || s == e.stuck && budget >= e.stuckBudget {
 			break
 		}
 		// The last token is always computed, for its logits: a prompt that is
@@ -43,6 +43,7 @@ func (e *Engine) schedule(at time.Duration) Batch {
 		hits, idle := e.cache.match(s.hashes[:min(len(s.hashes), (s.known-1)/e.cfg.BlockSize)])
 		n := min(s.known-hits*e.cfg.BlockSize, budget)
 		if e.blocksFor(hits*e.cfg.BlockSize+n)-hits > e.cache.free-idle {
+			e.stuck, e.stuckBudget = s, budget
 			break
 		}
 		e.waiting = slices.Delete(e.waiting, 0, 1)
@@ -97,8 +98,7 @@ func (e *Engine) preempt() {
 	last := len(e.running) - 1
 	s := e.running[last]
 	e.running = e.running[:last]
-	e.cache.release(s.blocks)
-	s.blocks = s.blocks[:0]
+	e.release(s)
 	s.registered = 0
 	s.computed = 0
 	s.state = stateQueued
@@ -117,9 +117,20 @@ func (e *Engine) growBlocks(s *sequence, tokens int) (ok bool) {
 	return ok
 }
 
+// release gives back all blocks of a sequence.
+func (e *Engine) release(s *sequence) {
+	e.cache.release(s.blocks)
+	s.blocks = s.blocks[:0]
+	e.stuck = nil
+}
+
 // registerBlocks offers the full computed blocks to the prefix cache.
 func (e *Engine) registerBlocks(s *sequence) {
 	for full := s.computed / e.cfg.BlockSize; s.registered < full; s.registered++ {
-		e.cache.register(s.blocks[s.registered], s.hashes[s.registered])
+		i := s.registered
+		e.cache.register(s.blocks[i], s.hashes[i])
+		if w := e.stuck; w != nil && i < len(w.hashes) && w.hashes[i] == s.hashes[i] {
+			e.stuck = nil
+		}
 	}
 }

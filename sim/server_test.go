@@ -3,16 +3,14 @@ package sim_test
 import (
 	"bufio"
 	"context"
-	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
-	"strconv"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -22,47 +20,6 @@ import (
 
 	"github.com/x/dail/sim"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
-
-// golden compares text with testdata/name.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatalf("%v; go test ./sim -update writes it", err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
-	}
-}
-
-// newServer starts a server that is closed at the end of the test or bubble.
-func newServer(t *testing.T, cfg sim.Config, c *sim.Cassette) *sim.Server {
-	t.Helper()
-	s, err := sim.NewServer(cfg, c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-func do(h http.Handler, method, path, body string) *httptest.ResponseRecorder {
-	return doCtx(context.Background(), h, method, path, body)
-}
-
-func doCtx(ctx context.Context, h http.Handler, method, path, body string) *httptest.ResponseRecorder {
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequestWithContext(ctx, method, path, strings.NewReader(body)))
-	return w
-}
 
 const hello = `{"model":"m","messages":[{"role":"user","content":"hello"}],"max_tokens":11,"ignore_eos":true}`
 
@@ -161,22 +118,6 @@ func TestFreshMetrics(t *testing.T) {
 			}
 		}
 	})
-}
-
-// sample returns one value of a page.
-func sample(t *testing.T, page, series string) float64 {
-	t.Helper()
-	for line := range strings.Lines(page) {
-		if rest, ok := strings.CutPrefix(line, series+" "); ok {
-			v, err := strconv.ParseFloat(strings.TrimSpace(rest), 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return v
-		}
-	}
-	t.Fatalf("no %s in /metrics", series)
-	return 0
 }
 
 // TestKnownEngines: a dozen engines of random times, each under its own load,
@@ -384,4 +325,39 @@ func TestIdleClock(t *testing.T) {
 			t.Errorf("queue time sum %v, want 0", got)
 		}
 	})
+}
+
+// TestDisconnectTCP: the same over a real connection, where the engine hears
+// of it from net/http.
+func TestDisconnectTCP(t *testing.T) {
+	s := newServer(t, sim.Config{Model: "m", Step: sim.Fixed{TTFT: time.Hour}}, nil)
+	defer s.Close()
+	ts := httptest.NewServer(s)
+	defer ts.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	req, err := http.NewRequestWithContext(ctx, "POST", ts.URL+"/v1/chat/completions", strings.NewReader(hello))
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := make(chan error, 1)
+	go func() {
+		resp, err := http.DefaultClient.Do(req)
+		if err == nil {
+			resp.Body.Close()
+		}
+		gone <- err
+	}()
+	running := func() float64 {
+		return sample(t, do(s, "GET", "/metrics", "").Body.String(), `vllm:num_requests_running{engine="0",model_name="m"}`)
+	}
+	for running() != 1 { // until the test's own deadline
+		runtime.Gosched()
+	}
+	cancel()
+	if err := <-gone; err == nil {
+		t.Error("a cancelled request was answered")
+	}
+	for running() != 0 {
+		runtime.Gosched()
+	}
 }
