@@ -144,7 +144,7 @@ func (p *localPlace) Run(ctx context.Context, cmd Command) (Exit, error) {
 
 // Close implements [Place]. Nothing is left to end: Run saw to that.
 func (p *localPlace) Close(context.Context) error {
-	if err := os.RemoveAll(p.dir); err != nil {
+	if err := removeAll(p.dir); err != nil {
 		return fmt.Errorf("agents: removing an agent's temporary files: %w", err)
 	}
 	return nil
@@ -180,7 +180,7 @@ func (l Local) Exec(ctx context.Context, dir string, argv, env []string, out io.
 		return -1, err
 	}
 	defer func() {
-		if rm := os.RemoveAll(own); rm != nil && err == nil {
+		if rm := removeAll(own); rm != nil && err == nil {
 			err = fmt.Errorf("agents: removing a command's temporary files: %w", rm)
 		}
 	}()
@@ -201,4 +201,19 @@ func (l Local) Exec(ctx context.Context, dir string, argv, env []string, out io.
 		return -1, context.Cause(ctx)
 	}
 	return exit.status(), nil
+}
+
+// removeAll removes a folder, also one that holds folders without the right to
+// write, as the module cache of Go does.
+func removeAll(dir string) error {
+	if os.RemoveAll(dir) == nil {
+		return nil
+	}
+	_ = filepath.WalkDir(dir, func(name string, e os.DirEntry, _ error) error {
+		if e != nil && e.IsDir() {
+			_ = os.Chmod(name, 0o700)
+		}
+		return nil
+	})
+	return os.RemoveAll(dir)
 }

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -71,120 +70,59 @@ func (p *process) run(ctx context.Context) (Exit, error) {
 	cmd.Dir = p.dir
 	cmd.Env = append(p.env[:len(p.env):len(p.env)], markVar+"="+m.String())
 	cmd.SysProcAttr = sysProcAttr()
-
-	// The pipes are ours, not os/exec's: its Wait would wait for whoever holds
-	// them, and so for a background process that is to be ended after Wait.
-	var theirs, mine []*os.File
-	closeAll := func(files []*os.File) {
-		for _, f := range files {
-			f.Close()
-		}
-	}
-	pipe := func() (r, w *os.File, err error) {
-		r, w, err = os.Pipe()
-		if err != nil {
-			closeAll(theirs)
-			closeAll(mine)
-			err = fmt.Errorf("agents: run %s: %w", p.argv[0], err)
-		}
-		return r, w, err
-	}
-	inR, inW, err := pipe()
+	pipes, err := p.connect(cmd)
 	if err != nil {
-		return exit, err
+		return exit, fmt.Errorf("agents: run %s: %w", p.argv[0], err)
 	}
-	theirs, mine = append(theirs, inR), append(mine, inW)
-	outR, outW, err := pipe()
+	defer pipes.close()
+	ended, err := start(cmd)
+	pipes.started()
 	if err != nil {
-		return exit, err
-	}
-	theirs, mine = append(theirs, outW), append(mine, outR)
-	errR, errW, err := pipe()
-	if err != nil {
-		return exit, err
-	}
-	theirs, mine = append(theirs, errW), append(mine, errR)
-	gateR, gateW, err := pipe()
-	if err != nil {
-		return exit, err
-	}
-	theirs, mine = append(theirs, gateR), append(mine, gateW)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = inR, outW, errW, []*os.File{gateR}
-	stderr := p.stderr
-	if same(p.stdout, p.stderr) {
-		cmd.Stderr, stderr = outW, nil // the other pipe just ends
-	}
-
-	started, waited := make(chan error, 1), make(chan struct{})
-	go func() {
-		// The kernel ties the parent-death signal to the thread that forked, so
-		// that thread is kept as long as the child lives.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		defer close(waited)
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			_ = cmd.Wait() // the status is read from ProcessState
-		}
-	}()
-	err = <-started
-	closeAll(theirs)
-	defer closeAll(mine)
-	if err != nil {
-		<-waited
 		return exit, fmt.Errorf("agents: run %s in %s: %w", p.argv[0], p.dir, err)
 	}
 
 	f := newFamily(m, cmd.Process.Pid)
 	defer f.forget()
 	mark(cmd.Process.Pid, m)
-	// The shell is waiting for this line; if it is gone, Wait tells.
-	_, _ = gateW.WriteString("\n")
-
-	var copies sync.WaitGroup
-	copies.Go(func() {
-		_, _ = io.WriteString(inW, p.stdin) // a program need not read it all
-		inW.Close()
-	})
-	copyTo := func(w io.Writer, r *os.File) {
-		if w == nil {
-			w = io.Discard
-		}
-		if _, err := io.Copy(w, r); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-			// The writer failed; the program must not stall on a full pipe.
-			_, _ = io.Copy(io.Discard, r)
-		}
-	}
-	copies.Go(func() { copyTo(p.stdout, outR) })
-	copies.Go(func() { copyTo(stderr, errR) })
+	pipes.open()
 
 	select {
-	case <-waited:
+	case <-ended:
 	case <-ctx.Done():
 		exit.Stopped = true
 	}
-	left, err := f.end(p.grace)
-	exit.Leftovers = left
-	if err == nil || !exit.Stopped {
-		<-waited // it is dead, or about to be
-	}
-	// With the family dead, the pipes are at their end, unless one was handed
-	// to a process that is none of ours. Nobody waits for that one.
-	late := time.Now().Add(10 * time.Second)
-	_ = inW.SetWriteDeadline(time.Now())
-	_ = outR.SetReadDeadline(late)
-	_ = errR.SetReadDeadline(late)
-	copies.Wait()
+	exit.Leftovers, err = f.end(p.grace)
 	if err != nil {
+		pipes.drain()
 		return exit, fmt.Errorf("agents: run %s: %w", p.argv[0], err)
 	}
+	<-ended
+	pipes.drain()
 	if ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
 		exit.Signal = unix.SignalName(ws.Signal())
 	} else {
 		exit.Code = cmd.ProcessState.ExitCode()
 	}
 	return exit, nil
+}
+
+// start starts a command and returns a channel that is closed when it has
+// ended; its status is in cmd.ProcessState then.
+func start(cmd *exec.Cmd) (ended <-chan struct{}, err error) {
+	started, done := make(chan error, 1), make(chan struct{})
+	go func() {
+		// The kernel ties the parent-death signal to the thread that forked, so
+		// that thread is kept as long as the child lives.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer close(done)
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // its error is what ProcessState says
+		}
+	}()
+	return done, <-started
 }
 
 // lookPath finds a program as a child with this environment would, and tells
@@ -220,10 +158,4 @@ func executable(file string) error {
 		return errors.New("it is not executable")
 	}
 	return nil
-}
-
-// same reports whether two writers are one. Some writers cannot be compared.
-func same(a, b io.Writer) (yes bool) {
-	defer func() { _ = recover() }()
-	return a == b
 }
