@@ -112,7 +112,8 @@ type PhaseResult struct {
 	ToolCalls  map[string]int `json:"tool_calls,omitempty"`
 	ToolErrors int            `json:"tool_errors"`
 	Tokens     Tokens         `json:"tokens"`
-	// APIErrors holds the errors that the client gave up on.
+	// APIErrors holds the errors of the model's API that the client told of. A
+	// phase can be OK in spite of one, where the client found a way on.
 	APIErrors []string `json:"api_errors,omitempty"`
 	// Retries counts the client's announced retries. It has silent ones too,
 	// which only the gateway sees.
