@@ -4,7 +4,7 @@
 // second what a real run would tell in a minute:
 //
 //	p := play.Player{Dir: workspace, Env: env}
-//	for _, phase := range cassette.Phases {
+//	for _, phase := range cassette.Phases() {
 //		outcomes, err := p.Session(ctx, phase.Turns)
 //		…
 //	}
@@ -12,6 +12,7 @@ package play
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,27 +20,17 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+
+	"github.com/x/dail/sim"
 )
-
-// Call is one tool call of a turn.
-type Call struct {
-	Tool   string         `yaml:"tool"`
-	Input  map[string]any `yaml:"input"`
-	Expect string         `yaml:"expect"` // "ok" (or empty) or "error"
-}
-
-// Turn is what the model says in one answer.
-type Turn struct {
-	Text  string `yaml:"text"`
-	Calls []Call `yaml:"calls"`
-}
 
 // Outcome is what became of one call.
 type Outcome struct {
 	Turn, Call int // from 0
 	Tool       string
-	Want, Got  string // "ok" or "error"
+	Want, Got  sim.Status
 	Text       string // what the tool answered
 }
 
@@ -52,25 +43,21 @@ type Player struct {
 // Session plays the turns of one session and returns an outcome for each call.
 // It plays on after an unexpected status: whether that matters is the caller's
 // to say. The error is for a cassette that cannot be played at all.
-func (p Player) Session(ctx context.Context, turns []Turn) ([]Outcome, error) {
+func (p Player) Session(ctx context.Context, turns []sim.Turn) ([]Outcome, error) {
 	s := session{Player: p, seen: map[string]string{}}
 	var outcomes []Outcome
 	for i, turn := range turns {
 		for j, call := range turn.Calls {
-			want := call.Expect
-			if want == "" {
-				want = "ok"
-			}
 			text, err := s.call(ctx, call)
 			var refused *toolError
 			if err != nil && !errors.As(err, &refused) {
 				return outcomes, fmt.Errorf("turn %d, call %d (%s): %w", i, j, call.Tool, err)
 			}
-			got := "ok"
+			got := sim.OK
 			if err != nil {
-				got, text = "error", err.Error()
+				got, text = sim.Error, err.Error()
 			}
-			outcomes = append(outcomes, Outcome{Turn: i, Call: j, Tool: call.Tool, Want: want, Got: got, Text: text})
+			outcomes = append(outcomes, Outcome{Turn: i, Call: j, Tool: call.Tool, Want: call.Expect, Got: got, Text: text})
 		}
 	}
 	return outcomes, nil
@@ -91,8 +78,11 @@ type session struct {
 	seen map[string]string // path → content as the session last saw it
 }
 
-func (s *session) call(ctx context.Context, c Call) (string, error) {
-	in := input{s: s, values: c.Input}
+func (s *session) call(ctx context.Context, c sim.Call) (string, error) {
+	in := input{dir: s.Dir}
+	if err := json.Unmarshal([]byte(c.Arguments(s.Dir)), &in.values); err != nil {
+		return "", err
+	}
 	var do func() (string, error)
 	switch c.Tool {
 	case "Read":
@@ -235,7 +225,7 @@ func (s *session) bash(ctx context.Context, command string) (string, error) {
 // input reads a call's input strictly: a key that is missing, of a wrong type
 // or not read at all is an error.
 type input struct {
-	s      *session
+	dir    string
 	values map[string]any
 	known  []string
 	errs   []error
@@ -247,7 +237,7 @@ func (in *input) text(key string) string {
 	if !ok {
 		in.errs = append(in.errs, fmt.Errorf("input %q is missing, or no text", key))
 	}
-	return strings.ReplaceAll(v, "{{cwd}}", in.s.Dir)
+	return v
 }
 
 func (in *input) flag(key string) bool {
@@ -259,7 +249,7 @@ func (in *input) flag(key string) bool {
 // path is a text that must name a place inside the workspace.
 func (in *input) path(key string) string {
 	path := in.text(key)
-	if rel, err := filepath.Rel(in.s.Dir, path); err != nil || !filepath.IsLocal(rel) {
+	if rel, err := filepath.Rel(in.dir, path); err != nil || !filepath.IsLocal(rel) {
 		in.errs = append(in.errs, fmt.Errorf("input %q is %q, which is not inside {{cwd}}", key, path))
 	}
 	return path
@@ -269,11 +259,7 @@ func (in *input) optional(keys ...string) { in.known = append(in.known, keys...)
 
 func (in *input) finish() error {
 	for key := range in.values {
-		known := false
-		for _, k := range in.known {
-			known = known || k == key
-		}
-		if !known {
+		if !slices.Contains(in.known, key) {
 			in.errs = append(in.errs, fmt.Errorf("input %q is not known to this tool", key))
 		}
 	}

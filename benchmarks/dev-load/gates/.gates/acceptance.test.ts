@@ -216,8 +216,12 @@ describe("looking at the desk", () => {
       { roomId: "oak", bookedMinutes: 10, share: 10 / 80 },
       { roomId: "yew", bookedMinutes: 70, share: 70 / 80 },
     ]);
-    cancel(desk, "b2");
-    expect(usage(desk, { start: 100, end: 200 }).map((room) => room.bookedMinutes)).toEqual([13, 0]);
+    expect(usage(desk, { start: 160, end: 200 })).toEqual([
+      { roomId: "oak", bookedMinutes: 0, share: 0 },
+      { roomId: "yew", bookedMinutes: 0, share: 0 },
+    ]);
+    cancel(desk, "b3"); // b4 moves in
+    expect(usage(desk, { start: 100, end: 200 }).map((room) => room.bookedMinutes)).toEqual([3, 40]);
   });
 });
 
