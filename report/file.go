@@ -16,16 +16,24 @@ import (
 // Write completes the report and writes it to path, so that a reader, or a
 // machine that loses its power, finds the old file or the new one whole.
 func (r *Report) Write(path string) error {
-	r.Complete()
 	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(r); err != nil {
-		return fmt.Errorf("report: write %s: %w", path, err)
+	if err := r.Encode(&b); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
 	}
 	if err := replace(path, b.Bytes()); err != nil {
 		return fmt.Errorf("report: write %s: %w", path, err)
+	}
+	return nil
+}
+
+// Encode completes the report and writes its JSON to w.
+func (r *Report) Encode(w io.Writer) error {
+	r.Complete()
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(r); err != nil {
+		return fmt.Errorf("report: encode: %w", err)
 	}
 	return nil
 }
