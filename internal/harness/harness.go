@@ -27,8 +27,8 @@ type Usage struct {
 	PeakMemoryBytes uint64
 	// TotalMemoryBytes is the machine's memory; 0 where unknown.
 	TotalMemoryBytes uint64
-	// DelayP50, DelayP99 and DelayMax are how late a timer fired.
-	DelayP50, DelayP99, DelayMax time.Duration
+	// DelayP50, DelayP90, DelayP99 and DelayMax are how late a timer fired.
+	DelayP50, DelayP90, DelayP99, DelayMax time.Duration
 }
 
 // Limits above which the machine is said to have set the pace.
@@ -109,7 +109,7 @@ func (s *Sampler) Stop() Usage {
 	}
 	if n := len(s.delays); n > 0 {
 		slices.Sort(s.delays)
-		u.DelayP50, u.DelayP99, u.DelayMax = s.delays[n/2], s.delays[n*99/100], s.delays[n-1]
+		u.DelayP50, u.DelayP90, u.DelayP99, u.DelayMax = s.delays[n/2], s.delays[n*9/10], s.delays[n*99/100], s.delays[n-1]
 	}
 	return u
 }

@@ -1,0 +1,90 @@
+# dail: what a team of N developers costs on which GPU.
+#
+#   make run      a capacity run: real agents, a simulated GPU, no money spent
+#   make test     the tests
+#   make help     everything else
+#
+# The programs are built into bin/ and run from there; every flag of theirs is
+# a variable here, in capitals. Exit statuses are promised by the programs
+# (0 complete, 1 failed or truncated, 2 refused), since make turns every
+# failure into 2.
+
+GO      ?= go
+NODE    ?= node
+
+BENCHMARK ?= dev-load
+MODEL     ?= qwen3-coder
+HARDWARE  ?= l40s
+GPUS      ?= 1
+PROVIDER  ?= simulated
+GATEWAY   ?= native
+RUNNER    ?= local
+RESULTS   ?= results
+
+# Optional: passed on only where they are set.
+QUANT ?=
+DEVS ?=
+CONFIGS ?=
+CLAUDE ?=
+ENDPOINT ?=
+BASELINE ?=
+ALLOW_HOST_EXEC ?=
+HOURS_PER_MONTH ?=
+EXPLAIN ?=
+
+optional = $(if $(QUANT),-quant $(QUANT)) $(if $(CONFIGS),-configs "$(CONFIGS)") \
+  $(if $(CLAUDE),-claude "$(CLAUDE)") $(if $(ENDPOINT),-endpoint "$(ENDPOINT)") \
+  $(if $(ALLOW_HOST_EXEC),-allow-host-exec) $(if $(HOURS_PER_MONTH),-hours-per-month $(HOURS_PER_MONTH)) \
+  $(if $(EXPLAIN),-explain)
+common = -model $(MODEL) -hardware $(HARDWARE) -gpus $(GPUS) -provider $(PROVIDER) \
+  -gateway $(GATEWAY) -runner $(RUNNER) -results "$(RESULTS)" $(optional)
+
+.PHONY: run
+run: bin/dev-load ## a capacity run (BENCHMARK MODEL HARDWARE GPUS QUANT DEVS PROVIDER …)
+	@bin/dev-load -benchmark $(BENCHMARK) $(common) $(if $(DEVS),-devs $(DEVS)) $(if $(BASELINE),-baseline)
+
+.PHONY: validate
+validate: bin/smoke ## the pre-flight: one agent, one small task
+	@bin/smoke $(common)
+
+.PHONY: explain
+explain: bin/dev-load ## every composed key, its value and the line it came from; runs nothing
+	@bin/dev-load -benchmark $(BENCHMARK) $(common) $(if $(DEVS),-devs $(DEVS)) -explain
+
+.PHONY: test
+test: ## the tests; needs Go, make, Node and git, installs the rest itself
+	@GO="$(GO)" scripts/test
+
+.PHONY: test-real
+test-real: ## the same, and what needs apt, Docker, sshd, Chromium or Python
+	@GO="$(GO)" scripts/test-real
+
+.PHONY: lint
+lint: ## gofmt, go vet (Linux and macOS), staticcheck, govulncheck
+	@GO="$(GO)" scripts/lint
+
+.PHONY: bench
+bench: ## Go benchmarks of the hot paths
+	$(GO) test -run '^$$' -bench . -benchtime 1s ./sim/... ./proxy/... ./slo/...
+
+.PHONY: build
+build: bin/dev-load bin/smoke ## the programs, into bin/
+
+# Go knows best what is out of date, so these are always handed to it.
+.PHONY: FORCE
+bin/%: FORCE
+	@$(GO) build -o $@ ./examples/$*
+
+.PHONY: clean
+clean: ## removes bin/; results stay
+	rm -rf bin
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  variables: BENCHMARK=$(BENCHMARK) MODEL=$(MODEL) HARDWARE=$(HARDWARE) GPUS=$(GPUS) PROVIDER=$(PROVIDER)"
+	@echo "             GATEWAY=$(GATEWAY) RUNNER=$(RUNNER) RESULTS=$(RESULTS); every flag of the programs is one:"
+	@echo "             bin/dev-load -h lists them"
+
+.DEFAULT_GOAL := help

@@ -1,0 +1,98 @@
+package dail_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// allowed is the table of DESIGN.md: which of our own packages each one may
+// import. A package that is not listed may be imported by nobody and imports
+// nothing; add it here with its reason in DESIGN.md.
+var allowed = map[string][]string{
+	"compose":           {},
+	"trace":             {},
+	"gates":             {"internal/linkfarm"},
+	"configs":           {},
+	"benchmarks":        {},
+	"infra/toolchain":   {},
+	"slo":               {"trace"},
+	"proxy":             {"trace"},
+	"agents":            {"trace", "internal/linkfarm"},
+	"sim":               {"compose", "slo", "trace"},
+	"pod":               {"compose", "sim"},
+	"report":            {"slo", "gates", "trace"},
+	"internal/progress": {},
+	"internal/harness":  {},
+	"internal/linkfarm": {},
+
+	// Programs: the tests' tools, and the users' examples.
+	"internal/cmd/testreport": {},
+	"internal/cmd/toolchain":  {"*"},
+	"":                        {"*"},
+	"examples/smoke":          {"*"},
+	"examples/dev-load":       {"*"},
+}
+
+const module = "github.com/x/dail"
+
+// room is the package's path inside the module.
+func room(path string) string { return strings.TrimPrefix(strings.TrimPrefix(path, module), "/") }
+
+// TestImportsFollowTheDesign holds the direction of DESIGN.md's table, tests of
+// a package left out: they may look at it from outside, with real neighbours.
+func TestImportsFollowTheDesign(t *testing.T) {
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "./...").Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			t.Fatalf("go list: %v\n%s", err, exit.Stderr)
+		}
+		t.Skipf("SKIP: needs the go command: %v", err)
+	}
+	seen := map[string]bool{}
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		name := room(p.ImportPath)
+		seen[name] = true
+		may, ok := allowed[name]
+		if !ok {
+			// A package under an internal/ folder of a room belongs to that room.
+			if parent, _, in := strings.Cut(name, "/internal/"); in {
+				name = parent
+				may, ok = allowed[parent]
+			}
+		}
+		if !ok {
+			t.Errorf("package %s is not in the table of allowed imports (arch_test.go, DESIGN.md)", name)
+			continue
+		}
+		for _, imp := range p.Imports {
+			if imp != module && !strings.HasPrefix(imp, module+"/") {
+				continue
+			}
+			dep := room(imp)
+			own := strings.HasPrefix(dep, name+"/internal/") || dep == name
+			if !own && !slices.Contains(may, "*") && !slices.Contains(may, dep) {
+				t.Errorf("%s imports %s: DESIGN.md allows it only %v", name, dep, may)
+			}
+		}
+	}
+	for name := range allowed {
+		if !seen[name] {
+			t.Errorf("the table lists %q, which is no package", name)
+		}
+	}
+}

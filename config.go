@@ -1,0 +1,237 @@
+package dail
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/x/dail/benchmarks"
+	"github.com/x/dail/compose"
+	"github.com/x/dail/configs"
+	"github.com/x/dail/pod"
+)
+
+// Config is a benchmark on one model × hardware as a person asks for it: the
+// programs' flags. [Config.Plan] turns it into values, or refuses it. The zero
+// value asks for dev-load with qwen3-coder on one simulated l40s.
+type Config struct {
+	Benchmark string // bare name, or a path to a scenario.yaml
+	Model     string // family
+	Hardware  string
+	Quant     string // empty: the hardware's first that the family has
+	GPUs      int
+	Devs      string // "4,8"; empty: the scenario's
+
+	Provider string // "simulated" or "endpoint"
+	Endpoint string // a running server's address, for the provider "endpoint"
+	Gateway  string // "native"
+	Runner   string // "local"
+
+	Results string // folder of the reports
+	Configs string // folder that overlays the embedded models/ and hardware/
+	Claude  string // the agent program; empty: the pinned one, installed on demand
+
+	Baseline      bool    // measure one agent first, kept beside the levels
+	AllowHostExec bool    // let a real model's commands run on this machine
+	HoursPerMonth float64 // what a month of a GPU is billed for; 0: 730
+	Explain       bool    // print the composed configuration and stop
+}
+
+// Defaults of the flags.
+const (
+	DefaultBenchmark = "dev-load"
+	DefaultModel     = "qwen3-coder"
+	DefaultHardware  = "l40s"
+	DefaultResults   = "results"
+	// HoursPerMonth is 365 × 24 ÷ 12.
+	HoursPerMonth = 730
+)
+
+// withDefaults fills in what was left empty.
+func (c Config) withDefaults() Config {
+	def := func(s *string, v string) {
+		if *s == "" {
+			*s = v
+		}
+	}
+	def(&c.Benchmark, DefaultBenchmark)
+	def(&c.Model, DefaultModel)
+	def(&c.Hardware, DefaultHardware)
+	def(&c.Provider, "simulated")
+	def(&c.Gateway, "native")
+	def(&c.Runner, "local")
+	def(&c.Results, DefaultResults)
+	if c.GPUs == 0 {
+		c.GPUs = 1
+	}
+	if c.HoursPerMonth == 0 {
+		c.HoursPerMonth = HoursPerMonth
+	}
+	return c
+}
+
+// Flags registers the flags that every program shares. What c holds before is
+// their default.
+func (c *Config) Flags(set *flag.FlagSet) {
+	*c = c.withDefaults()
+	set.StringVar(&c.Model, "model", c.Model, "model `family`; -explain shows the file it was found in")
+	set.StringVar(&c.Hardware, "hardware", c.Hardware, "GPU type: a file's `name` in configs/hardware")
+	set.IntVar(&c.GPUs, "gpus", c.GPUs, "`number` of GPUs; also the tensor parallel size")
+	set.StringVar(&c.Quant, "quant", c.Quant, "force this `variant` of the model (default: the hardware's first that the family has)")
+	set.StringVar(&c.Provider, "provider", c.Provider, "where the model is served: simulated (free, no model behind it), endpoint (a server that already runs)")
+	set.StringVar(&c.Endpoint, "endpoint", c.Endpoint, "`URL` of a running vLLM, for -provider endpoint; it is neither started nor stopped")
+	set.StringVar(&c.Gateway, "gateway", c.Gateway, "what stands between the agents and the server: native")
+	set.StringVar(&c.Runner, "runner", c.Runner, "where agents and gates run: local (processes of this machine)")
+	set.StringVar(&c.Results, "results", c.Results, "`folder` of the reports")
+	set.StringVar(&c.Configs, "configs", c.Configs, "`folder` with models/ and hardware/ of your own, over the built-in ones (default: configs, where it exists)")
+	set.StringVar(&c.Claude, "claude", c.Claude, "`path` of your own Claude Code (default: the pinned version, installed on first use)")
+	set.BoolVar(&c.AllowHostExec, "allow-host-exec", c.AllowHostExec, "let commands that a real model wrote run on this machine, with your rights")
+	set.Float64Var(&c.HoursPerMonth, "hours-per-month", c.HoursPerMonth, "`hours` of a month that a GPU is paid for")
+	set.BoolVar(&c.Explain, "explain", c.Explain, "print every composed key, its value and the line it came from, and stop")
+}
+
+// LoadFlags registers the flags of a capacity run.
+func (c *Config) LoadFlags(set *flag.FlagSet) {
+	c.Flags(set)
+	set.StringVar(&c.Benchmark, "benchmark", c.Benchmark, "benchmark `name`, or the path of a scenario.yaml")
+	set.StringVar(&c.Devs, "devs", c.Devs, "team sizes, such as `4,8` (default: the scenario's)")
+	set.BoolVar(&c.Baseline, "baseline", c.Baseline, "measure one agent first, to read the levels against")
+}
+
+// InputError is a refusal: something asked for cannot be, and nothing was
+// created. Programs exit with status 2.
+type InputError struct{ Err error }
+
+func (e *InputError) Error() string { return e.Err.Error() }
+func (e *InputError) Unwrap() error { return e.Err }
+
+// refuse returns an InputError made like fmt.Errorf.
+func refuse(format string, args ...any) error {
+	return &InputError{fmt.Errorf(format, args...)}
+}
+
+// Plan turns the wishes into values. Every error is an [*InputError], and
+// nothing was created.
+func (c Config) Plan() (*Plan, error) {
+	c = c.withDefaults()
+	var faults []error
+	fault := func(err error) {
+		if err != nil {
+			faults = append(faults, err)
+		}
+	}
+	devs, err := parseDevs(c.Devs)
+	fault(err)
+	run, err := c.compose(devs)
+	fault(err)
+	provider, err := c.provider()
+	fault(err)
+	if c.Gateway != "native" {
+		fault(fmt.Errorf("-gateway %q: this version has native only (Claude Code → dail's Messages gateway → vLLM)", c.Gateway))
+	}
+	if c.Runner != "local" {
+		fault(fmt.Errorf("-runner %q: this version has local only", c.Runner))
+	}
+	if c.HoursPerMonth < 0 || c.HoursPerMonth > 744 {
+		fault(fmt.Errorf("-hours-per-month %g: a month has between 0 and 744 hours", c.HoursPerMonth))
+	}
+	if c.Claude != "" {
+		_, err := os.Stat(c.Claude)
+		fault(err)
+	}
+	if len(faults) > 0 {
+		return nil, &InputError{errors.Join(faults...)}
+	}
+	return &Plan{
+		Run:           run,
+		Provider:      provider,
+		Gateway:       c.Gateway,
+		Results:       c.Results,
+		Claude:        c.Claude,
+		Baseline:      c.Baseline,
+		AllowHostExec: c.AllowHostExec,
+		HoursPerMonth: c.HoursPerMonth,
+	}, nil
+}
+
+// compose merges the three axes.
+func (c Config) compose(devs []int) (*compose.Run, error) {
+	cfg, bench, err := c.layers()
+	if err != nil {
+		return nil, err
+	}
+	if c.GPUs < 1 {
+		return nil, fmt.Errorf("-gpus %d: want at least 1", c.GPUs)
+	}
+	return compose.Merge(compose.Request{
+		Configs:    cfg,
+		Benchmarks: bench,
+		Benchmark:  c.Benchmark,
+		Model:      c.Model,
+		Hardware:   c.Hardware,
+		Quant:      c.Quant,
+		GPUs:       c.GPUs,
+		Devs:       devs,
+	})
+}
+
+// layers returns the folders of configuration, the built-in ones first. A
+// local configs/ or benchmarks/ lies over them where it exists.
+func (c Config) layers() (cfg, bench []compose.Layer, err error) {
+	cfg = []compose.Layer{{Name: "configs", FS: configs.FS()}}
+	bench = []compose.Layer{{Name: "benchmarks", FS: benchmarks.FS()}}
+	overlay := func(dir string) *compose.Layer {
+		if st, err := os.Stat(dir); err == nil && st.IsDir() {
+			return &compose.Layer{Name: filepath.ToSlash(dir), FS: os.DirFS(dir)}
+		}
+		return nil
+	}
+	dir := c.Configs
+	if dir == "" {
+		dir = "configs"
+	}
+	if l := overlay(dir); l != nil {
+		cfg = append(cfg, *l)
+	} else if c.Configs != "" {
+		return nil, nil, fmt.Errorf("-configs %s: %w", c.Configs, fs.ErrNotExist)
+	}
+	if l := overlay("benchmarks"); l != nil {
+		bench = append(bench, *l)
+	}
+	return cfg, bench, nil
+}
+
+func (c Config) provider() (pod.Provider, error) {
+	if c.Endpoint != "" && c.Provider != "endpoint" {
+		return nil, fmt.Errorf("-endpoint %s is given, but the provider is %q: say -provider endpoint too", c.Endpoint, c.Provider)
+	}
+	switch c.Provider {
+	case "simulated":
+		return pod.Simulated{}, nil
+	case "endpoint":
+		p := pod.Endpoint{URL: c.Endpoint}
+		return p, p.Check()
+	}
+	return nil, fmt.Errorf("-provider %q: this version has simulated and endpoint", c.Provider)
+}
+
+// parseDevs reads "4,8". Empty means the scenario's own.
+func parseDevs(s string) ([]int, error) {
+	if strings.TrimSpace(s) == "" {
+		return nil, nil
+	}
+	var devs []int
+	for _, f := range strings.Split(s, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(f))
+		if err != nil || n < 1 {
+			return nil, fmt.Errorf("-devs %q: %q is no team size; want whole numbers of at least 1, such as 4,8", s, strings.TrimSpace(f))
+		}
+		devs = append(devs, n)
+	}
+	return devs, nil
+}

@@ -1,0 +1,153 @@
+package dail
+
+import (
+	"time"
+
+	"github.com/x/dail/agents"
+	"github.com/x/dail/internal/harness"
+	"github.com/x/dail/report"
+	"github.com/x/dail/slo"
+	"github.com/x/dail/trace"
+)
+
+// newReport is the report before its first level.
+func (r *runner) newReport() *report.Report {
+	run := r.plan.Run
+	rep := &report.Report{
+		RunID:              r.place.RunID,
+		Date:               time.Now().Format(time.DateOnly),
+		Benchmark:          run.Benchmark.Name,
+		Family:             run.Model.Family,
+		Quant:              run.Model.Quant,
+		Model:              run.Serving.ServedModelName,
+		HFID:               run.Model.Model,
+		Hardware:           run.Hardware.Key,
+		GPUCount:           run.GPUs,
+		PriceUSDPerGPUHour: run.Hardware.PriceUSDPerGPUHour,
+		PriceAsOf:          run.Hardware.PriceAsOf,
+		HoursPerMonth:      r.plan.HoursPerMonth,
+		Provider:           r.pod.Provider,
+		Source:             report.Measured,
+		Gateway:            r.plan.Gateway,
+		Runner:             "local",
+		VLLMVersion:        r.pod.Version,
+		MaxModelLen:        r.pod.MaxModelLen,
+		Agent:              &report.Client{Name: "claude-code", Env: r.settings},
+		SLO: report.SLO{
+			MaxTTFT: run.Benchmark.SLO.MaxTTFT, MinTPS: run.Benchmark.SLO.MinTPS, Percentile: run.Benchmark.SLO.Percentile,
+		},
+		Devs: run.Devs,
+	}
+	if r.pod.Simulated {
+		rep.Source = report.Simulated
+	}
+	if r.plan.RunnerName != "" {
+		rep.Runner = r.plan.RunnerName
+	}
+	if r.plan.Agent != nil {
+		rep.Agent = &report.Client{Name: r.plan.AgentName}
+	}
+	if a := run.Model.Architecture; a != nil {
+		rep.ModelMeta = &report.ModelMeta{Architecture: "dense", TotalParamsB: a.ParamsB, ActiveParamsB: a.ActiveParamsB}
+		if a.Experts > 0 {
+			rep.ModelMeta.Architecture = "moe"
+		}
+	}
+	return rep
+}
+
+// newLevel turns what was measured into a level whose gates are pending.
+func (r *runner) newLevel(m *measured) report.Level {
+	criteria := r.report.SLO.Criteria()
+	var list []report.Agent
+	for _, a := range m.agents {
+		list = append(list, agentOf(a, m.records))
+		for _, p := range a.Phases {
+			if p.AgentVersion != "" {
+				r.report.AgentVersion, r.report.Agent.Version = p.AgentVersion, p.AgentVersion
+			}
+		}
+	}
+	if m.whole.Simulated {
+		// A server may be marked in its metrics only; that counts too.
+		r.report.Source = report.Simulated
+	}
+	l := r.report.NewLevel(m.n, slo.Evaluate(m.whole, criteria), list)
+	if m.allActive != nil {
+		w := report.WindowOf(slo.Evaluate(m.allActive, criteria))
+		l.Window.AllNActive = &w
+	}
+	perceived := slo.Perceive(m.records)
+	l.Perceived = &perceived
+	l.Harness = harnessOf(m.usage, m.records)
+	return l
+}
+
+// agentOf turns one agent's result into the report's form, with its own share
+// of the trace.
+func agentOf(a agents.Result, all []trace.Record) report.Agent {
+	var own []trace.Record
+	for _, rec := range all {
+		if rec.Agent == a.Agent {
+			own = append(own, rec)
+		}
+	}
+	perceived := slo.Perceive(own)
+	out := report.Agent{
+		Agent:      a.Agent,
+		Gates:      []report.Gate{},
+		WallTime:   a.End.Sub(a.Start).Seconds(),
+		Finished:   a.OK,
+		Unfinished: a.Reason,
+		Perceived:  &perceived,
+	}
+	for _, p := range a.Phases {
+		t := tokensOf(p.Tokens)
+		out.Tokens.Prompt += t.Prompt
+		out.Tokens.Completion += t.Completion
+		out.Tokens.Total += t.Total
+		out.Phases = append(out.Phases, report.Phase{
+			Phase:      p.Phase,
+			OK:         p.OK,
+			Reason:     p.Reason,
+			Session:    p.SessionID,
+			Version:    p.AgentVersion,
+			Turns:      p.Turns,
+			ToolCalls:  p.ToolCalls,
+			ToolErrors: p.ToolErrors,
+			Tokens:     t,
+			CacheRead:  int64(p.Tokens.CacheRead),
+			APIErrors:  p.APIErrors,
+			Retries:    p.Retries,
+			ExitCode:   p.ExitCode,
+			Signal:     p.Signal,
+			Subtype:    p.Subtype,
+			WallTime:   p.WallTime.Seconds(),
+			StderrTail: p.StderrTail,
+		})
+	}
+	return out
+}
+
+func tokensOf(t agents.Tokens) report.Tokens {
+	return report.Tokens{
+		Prompt:     int64(t.Input + t.CacheRead),
+		Completion: int64(t.Output),
+		Total:      int64(t.Total()),
+	}
+}
+
+// harnessOf is how the machine that made the load fared.
+func harnessOf(u harness.Usage, records []trace.Record) *report.Harness {
+	limited, why := u.Limited()
+	return &report.Harness{
+		Cores:            u.Cores,
+		CPUShare:         &u.CPUShare,
+		PeakMemoryBytes:  u.PeakMemoryBytes,
+		TotalMemoryBytes: u.TotalMemoryBytes,
+		ProxyOverheadS:   slo.ProxyOverhead(records),
+		SchedulingDelayS: &slo.Exact{P50: u.DelayP50.Seconds(), P90: u.DelayP90.Seconds(), P99: u.DelayP99.Seconds()},
+		Limited:          limited,
+		Reason:           why,
+	}
+}

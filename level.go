@@ -1,0 +1,123 @@
+package dail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/x/dail/agents"
+	"github.com/x/dail/compose"
+	"github.com/x/dail/internal/harness"
+	"github.com/x/dail/slo"
+	"github.com/x/dail/trace"
+)
+
+// measured is one team size as it was measured: everything that its report is
+// made of, but the gates.
+type measured struct {
+	n         int
+	name      string
+	whole     *slo.Window
+	allActive *slo.Window // nil where not all N were at work at once
+	agents    []agents.Result
+	records   []trace.Record
+	usage     harness.Usage
+}
+
+// level is what one team size is measured with.
+type level struct {
+	n         int
+	name      string // "n4", "baseline"
+	dir       string // takes the agents' folders
+	run       *compose.Run
+	agent     agents.Agent
+	runner    agents.Runner
+	gateway   *gateway
+	endpoint  string // the server's base URL, for /metrics
+	observe   func(title string, n int) *watch
+	scrapeFor time.Duration
+}
+
+// measure runs N agents between two readings of the server's metrics. A
+// reading that fails is an error of the level, never a zero.
+func (l *level) measure(ctx context.Context) (*measured, error) {
+	before, err := l.scrape(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("level %s: before it: %w", l.name, err)
+	}
+
+	// The readings in between happen beside the agents, who wait for observe.
+	var inner sync.WaitGroup
+	var begin, end *slo.Snapshot
+	var beginErr, endErr error
+	w := l.observe(fmt.Sprintf("%s: %d agents on %s", l.name, l.n, l.run.Serving.ServedModelName), l.n)
+	w.onAll = func() { inner.Go(func() { begin, beginErr = l.scrape(ctx) }) }
+	w.onFirst = func() { inner.Go(func() { end, endErr = l.scrape(ctx) }) }
+
+	fleet := &agents.Fleet{
+		N:       l.n,
+		Agent:   l.agent,
+		Runner:  l.runner,
+		Dir:     l.dir,
+		Name:    l.name,
+		Phases:  phasesOf(l.run),
+		BaseURL: l.gateway.url,
+		Model:   l.run.Serving.ServedModelName,
+		Token:   l.gateway.token(l.name),
+		Observe: w.observe,
+	}
+	sampler := harness.Start()
+	results, err := fleet.Run(ctx)
+	m := &measured{n: l.n, name: l.name, agents: results, usage: sampler.Stop()}
+	inner.Wait()
+	w.display.Clear()
+	if err != nil {
+		return nil, fmt.Errorf("level %s: %w", l.name, err)
+	}
+	m.records = l.gateway.of(l.name)
+
+	after, err := l.scrape(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("level %s: after it: %w", l.name, err)
+	}
+	if m.whole, err = slo.Delta(before, after); err != nil {
+		return nil, fmt.Errorf("level %s: %w", l.name, err)
+	}
+	if err := errors.Join(beginErr, endErr); err != nil {
+		return nil, fmt.Errorf("level %s: while all were at work: %w", l.name, err)
+	}
+	if begin != nil && end != nil && end.At.After(begin.At) {
+		if m.allActive, err = slo.Delta(begin, end); err != nil {
+			return nil, fmt.Errorf("level %s: while all were at work: %w", l.name, err)
+		}
+	}
+	return m, nil
+}
+
+func (l *level) scrape(ctx context.Context) (*slo.Snapshot, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.scrapeFor)
+	defer cancel()
+	return slo.Scrape(ctx, nil, l.endpoint)
+}
+
+// phasesOf turns the scenario's phases into the fleet's.
+func phasesOf(run *compose.Run) []agents.Phase {
+	var phases []agents.Phase
+	for _, p := range run.Benchmark.Task.Phases {
+		phases = append(phases, agents.Phase{
+			ID:           p.ID,
+			Title:        p.Title,
+			Prompt:       p.Prompt,
+			AllowedTools: p.AllowedTools,
+			MaxTurns:     p.MaxTurns,
+			Timeout:      time.Duration(p.TimeoutS) * time.Second,
+		})
+	}
+	return phases
+}
+
+// agentDir is where agent i of a level works.
+func agentDir(level string, i int) string { return filepath.Join(level, fmt.Sprintf("agent%d", i)) }

@@ -1,0 +1,111 @@
+package dail
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/x/dail/agents"
+	"github.com/x/dail/compose"
+	"github.com/x/dail/gates"
+	"github.com/x/dail/infra/toolchain"
+	"github.com/x/dail/pod"
+)
+
+// Plan is a run as values: what [Config.Plan] makes of flags, or what a program
+// fills in by itself. Run and Provider must be set.
+type Plan struct {
+	Run      *compose.Run
+	Provider pod.Provider
+	// Runner is where agents work and gates run, and RunnerName how the report
+	// calls it; nil is agents.Local with the toolchain's programs.
+	Runner     Runner
+	RunnerName string
+	// Agent is what drives the load, and AgentName how the report calls it; nil
+	// is Claude Code as the run's scenario wants it.
+	Agent     agents.Agent
+	AgentName string
+	// Toolchain holds the programs that agents and gates use; nil is the pinned
+	// one, which is installed where it is missing.
+	Toolchain *agents.Toolchain
+	// Claude is the agent program for a nil Agent; empty is the pinned one.
+	Claude string
+	// Gateway is "native", also when empty.
+	Gateway string
+	// Results is the folder of the reports; empty is "results".
+	Results string
+
+	Baseline      bool
+	AllowHostExec bool
+	HoursPerMonth float64 // 0: 730
+
+	// Progress takes what a person should see while the run goes on; nil is
+	// silence.
+	Progress io.Writer
+}
+
+// Runner is where agents work, and where gates are run.
+type Runner interface {
+	agents.Runner
+	gates.Execer
+}
+
+func (p Plan) withDefaults() Plan {
+	if p.Gateway == "" {
+		p.Gateway = "native"
+	}
+	if p.Results == "" {
+		p.Results = DefaultResults
+	}
+	if p.HoursPerMonth == 0 {
+		p.HoursPerMonth = HoursPerMonth
+	}
+	return p
+}
+
+// check refuses what a program filled in wrong.
+func (p Plan) check() error {
+	switch {
+	case p.Run == nil:
+		return refuse("dail: Plan.Run is nil: compose.Merge makes one")
+	case p.Provider == nil:
+		return refuse("dail: Plan.Provider is nil: pod.Simulated{} costs nothing")
+	case p.Gateway != "native":
+		return refuse("dail: Plan.Gateway %q: this version has native only", p.Gateway)
+	case p.Run.Benchmark.SaturationProbe != nil:
+		return refuse("benchmark %s asks for a saturation_probe, which this version does not measure yet: take it out of the scenario", p.Run.Benchmark.Name)
+	case p.Provider.RealModel() && !p.mayRunAnything():
+		return p.refuseHostExec("provider " + p.Provider.Name())
+	}
+	return nil
+}
+
+// mayRunAnything reports whether commands of unknown content may run.
+func (p Plan) mayRunAnything() bool {
+	return p.AllowHostExec || p.Runner != nil && p.Runner.Isolated()
+}
+
+func (p Plan) refuseHostExec(who string) error {
+	return refuse("%s serves a real model, and the local runner would let its commands run on this machine with your rights, beside your keys and files; "+
+		"say -allow-host-exec if this machine is one that you can throw away", who)
+}
+
+// Toolchain makes sure that the pinned programs which agents and gates use are
+// installed in the user's cache folder (or in $DAIL_CACHE), and returns them.
+// progress hears what the installation says; nil is silence.
+func Toolchain(ctx context.Context, progress io.Writer) (agents.Toolchain, error) {
+	dir := os.Getenv("DAIL_CACHE")
+	if dir == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return agents.Toolchain{}, fmt.Errorf("no cache folder for the toolchain: %w; set DAIL_CACHE to one", err)
+		}
+		dir = filepath.Join(cache, "dail")
+	}
+	if progress == nil {
+		progress = io.Discard
+	}
+	return agents.InstallToolchain(ctx, toolchain.FS(), filepath.Join(dir, "toolchain"), progress)
+}

@@ -1,0 +1,294 @@
+package dail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/x/dail/agents"
+	"github.com/x/dail/compose"
+	"github.com/x/dail/gates"
+	"github.com/x/dail/internal/progress"
+	"github.com/x/dail/pod"
+	"github.com/x/dail/report"
+)
+
+// Steps of the timeline that Run marks, besides the pod's own.
+const (
+	stepGeneration = "generation"
+	stepBaseline   = "baseline"
+)
+
+// scrapeTimeout bounds one reading of /metrics.
+const scrapeTimeout = 20 * time.Second
+
+// downTimeout bounds giving the pod back, and gatesTimeout judging what was
+// measured when the run itself has been interrupted.
+const (
+	downTimeout  = 5 * time.Minute
+	gatesTimeout = 2 * time.Minute
+)
+
+// Run measures a plan from start to end: it installs the pinned programs where
+// they are missing, gets the server, measures every team size, gives the
+// server back, and judges the work. Each level is on disk when it ends.
+//
+// An [*InputError] is a refusal, and nothing was created. With any other error
+// the report holds what was measured until then, marked truncated; it is nil
+// only where nothing could be begun.
+func Run(ctx context.Context, plan *Plan) (*report.Report, error) {
+	p := plan.withDefaults()
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	r := &runner{plan: p, display: progress.New(p.Progress)}
+	if err := r.prepare(ctx); err != nil {
+		return nil, err
+	}
+	runErr := r.measureAll(ctx)
+	// From here on nothing is cancelled: the pod is given back, and what was
+	// measured is judged, whatever became of the run.
+	settled := context.WithoutCancel(ctx)
+	down, cancel := context.WithTimeout(settled, downTimeout)
+	downErr := r.pod.Down(down)
+	cancel()
+	if r.report == nil {
+		return nil, errors.Join(runErr, downErr)
+	}
+	r.truncate(ctx, runErr)
+	judgeErr := r.judgeAll(ctx)
+	r.timeline()
+	return r.report, errors.Join(runErr, downErr, judgeErr, r.report.Write(r.place.Report()))
+}
+
+// runner is one run under way.
+type runner struct {
+	plan      Plan
+	display   *progress.Display
+	toolchain agents.Toolchain
+	local     Runner
+	agent     agents.Agent
+	settings  map[string]string // the agent's, for the report
+
+	pod    *pod.Pod
+	place  report.Place
+	report *report.Report
+}
+
+// prepare does all that needs no GPU, then brings the server up. When it fails
+// nothing is left running.
+func (r *runner) prepare(ctx context.Context) error {
+	p := r.plan
+	run := p.Run
+	r.display.Note("%s on %d × %s: %s for %v developers, provider %s",
+		run.Serving.ServedModelName, run.GPUs, run.Hardware.Key, run.Benchmark.Name, run.Devs, p.Provider.Name())
+	if p.Toolchain != nil {
+		r.toolchain = *p.Toolchain
+	} else {
+		tc, err := Toolchain(ctx, p.Progress)
+		if err != nil {
+			return err
+		}
+		r.toolchain = tc
+	}
+	r.local = p.Runner
+	if r.local == nil {
+		r.local = agents.Local{Path: []string{r.toolchain.Bin()}, NodeModules: r.toolchain.NodeModules()}
+	}
+
+	up, err := pod.Up(ctx, p.Provider, run, pod.Options{Progress: func(step string) { r.display.Note("%s", step) }})
+	if err != nil {
+		return err
+	}
+	r.pod = up
+	if !up.Simulated && !p.mayRunAnything() {
+		refusal := p.refuseHostExec("the server at " + up.Endpoint.Redacted())
+		return errors.Join(refusal, up.Down(context.WithoutCancel(ctx)))
+	}
+	r.agent = p.Agent
+	if r.agent == nil {
+		r.agent = r.claude()
+	}
+	return nil
+}
+
+// claude is Claude Code as the scenario wants it.
+func (r *runner) claude() agents.Agent {
+	path := r.plan.Claude
+	if path == "" {
+		path = r.toolchain.Claude()
+	}
+	s := r.plan.Run.Benchmark.Agent
+	c := agents.ClaudeCode{
+		Path:            path,
+		Tools:           s.Tools,
+		Env:             s.Env,
+		MaxOutputTokens: agents.OutputTokens(r.pod.MaxModelLen),
+	}
+	r.settings = c.Settings()
+	return c
+}
+
+// measureAll makes the run's folder and measures level after level.
+func (r *runner) measureAll(ctx context.Context) (err error) {
+	run := r.plan.Run
+	if err := r.begin(); err != nil {
+		return err
+	}
+	g, err := openGateway(ctx, r.pod, run.Serving.ServedModelName, r.place.Trace())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, g.close()) }()
+
+	if r.plan.Baseline {
+		r.pod.Meter.Mark(stepBaseline)
+		m, err := r.level(g, 1, stepBaseline).measure(ctx)
+		if err != nil {
+			return err
+		}
+		base := r.newLevel(m)
+		r.report.Baseline = &base
+		if err := r.save(base); err != nil {
+			return err
+		}
+	}
+	r.pod.Meter.Mark(stepGeneration)
+	for _, n := range run.Devs {
+		m, err := r.level(g, n, levelName(n)).measure(ctx)
+		if err != nil {
+			return err
+		}
+		l := r.newLevel(m)
+		r.report.ByDevs = append(r.report.ByDevs, l)
+		if err := r.save(l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// begin makes the run's folder, with the composed configuration in it.
+func (r *runner) begin() error {
+	run := r.plan.Run
+	r.place = report.Place{
+		Root: r.plan.Results, Family: run.Model.Family, Quant: run.Model.Quant,
+		Hardware: run.Hardware.Key, GPUs: run.GPUs, Benchmark: run.Benchmark.Name,
+	}
+	if err := r.place.Create(time.Now()); err != nil {
+		return err
+	}
+	composed, err := run.YAML()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(r.place.Composed(), composed, 0o644); err != nil {
+		return fmt.Errorf("composed configuration: %w", err)
+	}
+	r.report = r.newReport()
+	return nil
+}
+
+func (r *runner) level(g *gateway, n int, name string) *level {
+	return &level{
+		n:        n,
+		name:     name,
+		dir:      r.levelDir(name),
+		run:      r.plan.Run,
+		agent:    r.agent,
+		runner:   r.local,
+		gateway:  g,
+		endpoint: r.pod.Endpoint.String(),
+		observe: func(title string, n int) *watch {
+			var ids []string
+			for _, p := range r.plan.Run.Benchmark.Task.Phases {
+				ids = append(ids, p.ID)
+			}
+			r.display.Note("%s", title)
+			return newWatch(r.display, title, n, ids)
+		},
+		scrapeFor: scrapeTimeout,
+	}
+}
+
+// save writes the report as it stands, so that a level is on disk when it ends.
+func (r *runner) save(l report.Level) error {
+	r.timeline()
+	r.display.Note("N=%d: %s", l.Devs, l.Verdict)
+	return r.report.Write(r.place.Report())
+}
+
+// timeline brings the report's billed time up to date.
+func (r *runner) timeline() {
+	r.report.Timeline = nil
+	for _, s := range r.pod.Meter.Steps() {
+		r.report.AddStep(s.Label, s.Elapsed)
+	}
+}
+
+// truncate marks a run that did not come to its end.
+func (r *runner) truncate(ctx context.Context, err error) {
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		r.report.Truncated, r.report.TruncatedReason = report.TruncatedInterrupted, "interrupted: "+context.Cause(ctx).Error()
+		r.display.Note("interrupted; what was measured is kept")
+	default:
+		r.report.Truncated, r.report.TruncatedReason = report.TruncatedError, err.Error()
+	}
+}
+
+// judgeAll scores the gates of every level that was measured. The pod is gone
+// by then: a GPU need not wait for a test runner.
+func (r *runner) judgeAll(ctx context.Context) error {
+	if ctx.Err() != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), gatesTimeout)
+		defer cancel()
+	}
+	var errs []error
+	judge := func(l *report.Level, name string) {
+		r.display.Note("N=%d: running the gates of %d agents", l.Devs, len(l.Agents))
+		if err := r.judge(ctx, l, name); err != nil {
+			errs = append(errs, fmt.Errorf("gates of level %s: %w", name, err))
+			return
+		}
+		*l = report.Finish(*l)
+		errs = append(errs, r.report.Write(r.place.Report()))
+	}
+	if r.report.Baseline != nil {
+		judge(r.report.Baseline, stepBaseline)
+	}
+	for i := range r.report.ByDevs {
+		l := &r.report.ByDevs[i]
+		judge(l, levelName(l.Devs))
+	}
+	return errors.Join(errs...)
+}
+
+// gatesOf turns the scenario's gates into values.
+func gatesOf(run *compose.Run) []gates.Gate {
+	var list []gates.Gate
+	for _, g := range run.Benchmark.Task.Gates {
+		list = append(list, gates.Gate{
+			ID: g.ID, Description: g.Description, Cmd: g.Cmd, ExpectExit: g.ExpectExit,
+			Timeout: time.Duration(g.TimeoutS) * time.Second,
+		})
+	}
+	return list
+}
+
+// ExitStatus is the status that a program ends with: 0 for a valid, complete
+// run, 1 for a failed, truncated or invalid one, 2 for a refusal.
+func ExitStatus(rep *report.Report, err error) int {
+	var input *InputError
+	switch {
+	case errors.As(err, &input):
+		return 2
+	case err != nil, rep == nil, len(rep.Faults()) > 0:
+		return 1
+	}
+	return 0
+}
