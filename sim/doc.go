@@ -25,8 +25,11 @@
 //
 // Step times agree with sums of measured kernels (vllm-litellm.md §8.4) within
 // 15 % in every row: 23 combinations of models and cards, from 1 to 64
-// sequences; prefill within 25 %. Kernels are not a server: the CPU's share is
-// an assumption (Roofline.CPU), and nothing here was held against a GPU.
+// sequences; prefill within 25 %. That is a fit, not a validation: most
+// efficiencies come from the separate table §8.3, but the floors were solved
+// from the very rows that they are compared with. Kernels are not a server:
+// the CPU's share is an assumption (Roofline.CPU), and nothing here was held
+// against a GPU.
 //
 // Scheduling follows vLLM's V1 engine: one token budget for prompts and
 // answers, first come first served, the newest request preempted and
@@ -41,6 +44,7 @@
 //
 // A Server's engine keeps an absolute schedule. The wall clock decides when
 // requests arrive and when answers leave, and nothing else: each figure in
-// /metrics is a difference of scheduled times, so a busy machine delays
-// answers but changes no figure. Time is never scaled.
+// /metrics is a difference of an arrival and of scheduled times, so an answer
+// that leaves late changes no figure. A client that is slowed down asks later,
+// and then the load is another. Time is never scaled.
 package sim

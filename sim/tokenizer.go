@@ -14,7 +14,7 @@ import (
 // It is o200k_base, the byte-pair encoding of OpenAI's newer models, from
 // github.com/tiktoken-go/tokenizer, whose vocabulary is compiled in: no
 // download, the same counts everywhere. Measured on one core of this project's
-// build machine: 25 ms and 7 MB to load, 16 ms more for the first Text, 4-7 MB
+// build machine: 25 ms and 7 MB to load, 16 ms more for the first Text, 4-13 MB
 // of text per second, 7 MB of program. It is not the vocabulary of the models
 // that are simulated (their files are large and gated); English and code come
 // out within about ten per cent of Qwen's and Llama's own counts, which is an
