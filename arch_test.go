@@ -30,6 +30,9 @@ var allowed = map[string][]string{
 	"internal/harness":  {},
 	"internal/linkfarm": {},
 
+	// Tells an author of a cassette in a second what a run would in a minute.
+	"benchmarks/internal/play": {"sim"},
+
 	// Programs: the tests' tools, and the users' examples.
 	"internal/cmd/testreport": {},
 	"internal/cmd/toolchain":  {"*"},

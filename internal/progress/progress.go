@@ -44,8 +44,11 @@ type Display struct {
 const redrawEvery = 100 * time.Millisecond
 
 // New returns a display on w: live where w is a terminal that can move its
-// cursor, plain elsewhere.
+// cursor, plain elsewhere, and silent where w is nil.
 func New(w io.Writer) *Display {
+	if w == nil {
+		return nil
+	}
 	d := &Display{w: w, now: time.Now, width: func() int { return 80 }}
 	if f, ok := w.(*os.File); ok && isTerminal(f) && os.Getenv("TERM") != "dumb" {
 		d.live = true

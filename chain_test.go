@@ -1,0 +1,180 @@
+package dail_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/x/dail"
+	"github.com/x/dail/agents"
+	"github.com/x/dail/pod"
+	"github.com/x/dail/report"
+	"github.com/x/dail/sim"
+)
+
+// asker is an agent that needs nothing but Go: this test binary, run again. It
+// asks the gateway three questions and leaves a file behind.
+type asker struct{}
+
+const (
+	askerVar  = "DAIL_TEST_ASKER"
+	questions = 3
+	answerLen = 12 // tokens
+)
+
+func TestMain(m *testing.M) {
+	if url := os.Getenv(askerVar); url != "" {
+		if err := ask(url, os.Getenv("ASKER_TOKEN")); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func ask(url, token string) error {
+	for i := range questions {
+		body := fmt.Sprintf(`{"model":"m","max_tokens":%d,"stream":true,"messages":[{"role":"user","content":"question %d of %d"}]}`, answerLen, i, os.Getpid())
+		req, err := http.NewRequest(http.MethodPost, url+"/v1/messages", strings.NewReader(body))
+		if err != nil {
+			return err
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		text, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil {
+			return err
+		}
+		if resp.StatusCode != http.StatusOK || !bytes.Contains(text, []byte("message_stop")) {
+			return fmt.Errorf("%s: %s", resp.Status, text)
+		}
+	}
+	return os.WriteFile("asked.txt", nil, 0o644)
+}
+
+func (asker) Command(job agents.Job) (agents.Command, error) {
+	self, err := os.Executable()
+	return agents.Command{
+		Argv:   []string{self},
+		Env:    map[string]string{askerVar: job.View.Gateway},
+		Secret: map[string]string{"ASKER_TOKEN": job.Token},
+	}, err
+}
+func (asker) Reader() agents.Reader                 { return asker{} }
+func (asker) Line(time.Time, []byte) []agents.Event { return nil }
+func (asker) Done() bool                            { return false }
+func (asker) Result(end agents.End) (agents.PhaseResult, bool) {
+	ok := end.Exit.Code == 0 && end.Stopped == nil
+	return agents.PhaseResult{OK: ok, ExitCode: end.Exit.Code, Reason: map[bool]string{false: "it failed"}[ok],
+		Turns: questions, ToolCalls: map[string]int{"Ask": questions}}, !ok
+}
+
+// known measures an engine of exactly these times, through every room: the
+// gateway, the server, its metrics, the windows, the report on disk.
+func known(t *testing.T, ttft, itl time.Duration) *report.Report {
+	t.Helper()
+	results := t.TempDir()
+	plan, err := dail.Config{Benchmark: "testdata/benchmarks/known/scenario.yaml", Results: results}.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tools := t.TempDir()
+	if err := os.Mkdir(filepath.Join(tools, "node_modules"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	plan.Provider = pod.Simulated{Config: &sim.Config{
+		Step:  sim.Fixed{TTFT: ttft, ITL: itl},
+		Model: plan.Run.Serving.ServedModelName,
+	}}
+	plan.Agent, plan.AgentName = asker{}, "asker"
+	plan.Toolchain = &agents.Toolchain{Dir: tools}
+	plan.Runner = agents.Local{}
+	rep, err := dail.Run(t.Context(), plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code := dail.ExitStatus(rep, err); code != 0 {
+		t.Fatalf("exit status %d: %v", code, rep.Faults())
+	}
+	stored, _ := oneReport(t, results)
+	return stored
+}
+
+// checkKnown compares a report with the truth: means exactly, quantiles by
+// their bounds, the verdict, and what the agents perceived, which can only be
+// later than the server's own figures.
+func checkKnown(t *testing.T, rep *report.Report, ttft, itl time.Duration) {
+	t.Helper()
+	if rep.Source != report.Simulated || rep.Agent.Name != "asker" {
+		t.Errorf("source %q, agent %q", rep.Source, rep.Agent.Name)
+	}
+	l := rep.ByDevs[0]
+	near := func(what string, got *float64, want float64) {
+		t.Helper()
+		if got == nil || math.Abs(*got-want) > 1e-6*want {
+			show, _ := json.Marshal(got)
+			t.Errorf("%s = %s, want exactly %g", what, show, want)
+		}
+	}
+	near("mean_ttft", l.MeanTTFT, ttft.Seconds())
+	near("mean_tps", l.MeanTPS, 1/itl.Seconds())
+	near("e2e_mean", l.E2EMean, (ttft + (answerLen-1)*itl).Seconds())
+	within := func(key string, truth float64) {
+		t.Helper()
+		b, ok := l.Bounds[key]
+		if eps := 1e-9 * truth; !ok || truth < b.Low-eps || truth > b.High+eps {
+			t.Errorf("%s: the truth %g is not within %+v", key, truth, b)
+		}
+	}
+	within("median_ttft", ttft.Seconds())
+	within("median_tps", 1/itl.Seconds())
+	within("p99_tps", 1/itl.Seconds())
+	if holds := 1/itl.Seconds() >= 20; l.HoldsSLOCertain && l.HoldsSLO != holds {
+		t.Errorf("certain that holds_slo is %v, but the truth is %v", l.HoldsSLO, holds)
+	}
+	want := int64(l.Devs * questions)
+	if l.Requests.Started != want || l.ServerTokens.Generation != want*answerLen || l.AgentsOK != l.Devs {
+		t.Errorf("%d requests, %d tokens, %d agents", l.Requests.Started, l.ServerTokens.Generation, l.AgentsOK)
+	}
+	if whole := (ttft + (answerLen-1)*itl).Seconds(); l.Perceived.Whole == nil || l.Perceived.Whole.P50 < whole-0.002 {
+		t.Errorf("perceived whole request %+v, but the engine took %g s", l.Perceived.Whole, whole)
+	}
+	if l.Perceived.Requests != int(want) || l.Perceived.Errors != 0 {
+		t.Errorf("perceived %+v", l.Perceived)
+	}
+}
+
+func TestChainReportsAKnownEngineExactly(t *testing.T) {
+	rep := known(t, 200*time.Millisecond, 30*time.Millisecond)
+	checkKnown(t, rep, 200*time.Millisecond, 30*time.Millisecond)
+	// A control: the same check must not pass for other times.
+	if l := rep.ByDevs[0]; math.Abs(*l.MeanTPS-1/0.031) < 0.1 || math.Abs(*l.MeanTTFT-0.21) < 1e-3 {
+		t.Error("the check cannot tell 30 ms from 31 ms")
+	}
+}
+
+func TestChainReportsRandomEnginesExactly(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 12))
+	for i := range 12 {
+		ttft := time.Duration(1+rng.IntN(400)) * time.Millisecond
+		itl := time.Duration(500+rng.IntN(80_000)) * time.Microsecond
+		t.Run(fmt.Sprintf("%d/ttft=%v,itl=%v", i, ttft, itl), func(t *testing.T) {
+			t.Parallel()
+			checkKnown(t, known(t, ttft, itl), ttft, itl)
+		})
+	}
+}
