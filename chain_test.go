@@ -8,9 +8,11 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -87,6 +89,11 @@ func (asker) Result(end agents.End) (agents.PhaseResult, bool) {
 // gateway, the server, its metrics, the windows, the report on disk.
 func known(t *testing.T, ttft, itl time.Duration) *report.Report {
 	t.Helper()
+	return knownWith(t, ttft, itl, func(*dail.Plan) {})
+}
+
+func knownWith(t *testing.T, ttft, itl time.Duration, change func(*dail.Plan)) *report.Report {
+	t.Helper()
 	results := t.TempDir()
 	plan, err := dail.Config{Benchmark: "testdata/benchmarks/known/scenario.yaml", Results: results}.Plan()
 	if err != nil {
@@ -103,6 +110,7 @@ func known(t *testing.T, ttft, itl time.Duration) *report.Report {
 	plan.Agent, plan.AgentName = asker{}, "asker"
 	plan.Toolchain = &agents.Toolchain{Dir: tools}
 	plan.Runner = agents.Local{}
+	change(plan)
 	rep, err := dail.Run(t.Context(), plan)
 	if err != nil {
 		t.Fatal(err)
@@ -176,5 +184,71 @@ func TestChainReportsRandomEnginesExactly(t *testing.T) {
 			t.Parallel()
 			checkKnown(t, known(t, ttft, itl), ttft, itl)
 		})
+	}
+}
+
+// The workload contract: neither probe nor baseline unless asked for, and a
+// baseline stands beside the levels, never among them.
+func TestBaselineIsAskedForAndKeptApart(t *testing.T) {
+	plan, err := dail.Config{}.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plan.Baseline || plan.Run.Benchmark.SaturationProbe != nil {
+		t.Error("the default dev-load asks for a baseline or a saturation probe")
+	}
+	rep := knownWith(t, 10*time.Millisecond, 5*time.Millisecond, func(p *dail.Plan) { p.Baseline = true })
+	if rep.Baseline == nil || rep.Baseline.Devs != 1 || rep.Baseline.Valid == nil || !*rep.Baseline.Valid {
+		t.Errorf("baseline = %+v", rep.Baseline)
+	}
+	if len(rep.ByDevs) != 1 || rep.ByDevs[0].Devs != 3 {
+		t.Errorf("by_devs = %+v", rep.ByDevs)
+	}
+	if rep := known(t, 10*time.Millisecond, 5*time.Millisecond); rep.Baseline != nil {
+		t.Error("a baseline nobody asked for")
+	}
+}
+
+// A server with our mark in its answers is simulated, whatever the provider is
+// called; one without it needs the user's word before a local agent runs.
+func TestSourceIsSimulatedBehindAnyProvider(t *testing.T) {
+	engine, err := sim.NewServer(sim.Config{Step: sim.Fixed{TTFT: time.Millisecond, ITL: time.Millisecond}, Model: "qwen3-coder-30b-fp8"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer engine.Close()
+	var hidden atomic.Bool // whether /version hides what it is
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if hidden.Load() && r.URL.Path == "/version" {
+			io.WriteString(w, `{"version":"0.11.0"}`)
+			return
+		}
+		engine.ServeHTTP(w, r)
+	}))
+	defer srv.Close()
+	endpoint := srv.URL
+	behind := func(p *dail.Plan) { p.Provider = pod.Endpoint{URL: endpoint} }
+	rep := knownWith(t, 0, 0, behind)
+	if rep.Source != report.Simulated || rep.Provider != "endpoint" {
+		t.Errorf("source %q, provider %q", rep.Source, rep.Provider)
+	}
+
+	hidden.Store(true)
+	plan, err := dail.Config{Benchmark: "testdata/benchmarks/known/scenario.yaml", Results: filepath.Join(t.TempDir(), "results"), Provider: "endpoint", Endpoint: endpoint}.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan.Toolchain = &agents.Toolchain{Dir: t.TempDir()}
+	_, err = dail.Run(t.Context(), plan)
+	if dail.ExitStatus(nil, err) != 2 || !strings.Contains(err.Error(), "-allow-host-exec") {
+		t.Errorf("a real model's commands would run on this machine: %v", err)
+	}
+	if _, err := os.Stat(plan.Results); !os.IsNotExist(err) {
+		t.Error("the refused run created its results folder")
+	}
+	// With the user's word it runs; its metrics still say what it is.
+	rep = knownWith(t, 0, 0, func(p *dail.Plan) { behind(p); p.AllowHostExec = true })
+	if rep.Source != report.Simulated {
+		t.Errorf("source %q, though /metrics says dail_simulated 1", rep.Source)
 	}
 }

@@ -112,6 +112,30 @@ func TestSmokeEndToEnd(t *testing.T) {
 	}
 }
 
+// The engine never plays on over a client whose tool call ended otherwise than
+// recorded: it is counted, the agent is no good, and the run says so.
+func TestCassetteMismatchMakesTheAgentInvalid(t *testing.T) {
+	needToolchain(t)
+	plan, err := dail.Config{Benchmark: "testdata/benchmarks/mismatch/scenario.yaml", Results: t.TempDir()}.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rep, err := dail.Run(t.Context(), plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code := dail.ExitStatus(rep, err); code != 1 {
+		t.Errorf("exit status %d, want 1", code)
+	}
+	l := rep.ByDevs[0]
+	if l.CassetteMismatches == 0 || l.AgentsOK != 0 || l.Valid == nil || *l.Valid || l.HoldsSLO {
+		t.Errorf("%d mismatches, %d agents ok, valid %v, holds %v", l.CassetteMismatches, l.AgentsOK, l.Valid, l.HoldsSLO)
+	}
+	if a := l.Agents[0]; !a.Passed || a.OK || !strings.Contains(a.Reason, "mismatch") {
+		t.Errorf("agent: passed %v, ok %v, %q; its gate passes, its session does not", a.Passed, a.OK, a.Reason)
+	}
+}
+
 // Ctrl-C while agents run: nothing of ours stays alive, what was measured is
 // kept and marked, exit status 1.
 func TestInterruptLeavesNothingRunning(t *testing.T) {

@@ -28,7 +28,7 @@ func TestRefusals(t *testing.T) {
 		{"no developers", []string{"-devs", "0"}, []string{"-devs", "at least 1"}},
 		{"no number", []string{"-devs", "4,many"}, []string{"many"}},
 		{"typo in a key", []string{"-configs", typo}, []string{"qwen3-coder-fp8.yaml:", "tool_call_praser", "tool_call_parser"}},
-		{"too small a card", []string{"-model", "llama3.3-70b", "-hardware", "rtx-4090"}, []string{"llama3.3-70b", "rtx-4090", "GB"}},
+		{"too small a card", []string{"-model", "llama3.3-70b", "-hardware", "rtx-4090"}, []string{"llama3.3-70b", "rtx-4090", "GiB", "2 × a40"}},
 		{"no GPU", []string{"-gpus", "-1"}, []string{"-gpus"}},
 		{"unknown benchmark", []string{"-benchmark", "dev-laod"}, []string{"dev-load"}},
 		{"unknown provider", []string{"-provider", "lambda"}, []string{"simulated"}},
