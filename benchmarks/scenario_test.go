@@ -12,6 +12,7 @@ import (
 
 	"github.com/x/dail/benchmarks"
 	"github.com/x/dail/compose"
+	"github.com/x/dail/configs"
 	"github.com/x/dail/sim"
 )
 
@@ -87,8 +88,18 @@ func TestShippedBenchmarks(t *testing.T) {
 			if b.SaturationProbe != nil {
 				t.Error("the default run must have no saturation probe")
 			}
-			if len(b.Task.Gates) == 0 {
-				t.Error("no gates")
+			run, err := compose.Merge(compose.Request{
+				Configs:    []compose.Layer{{Name: "configs", FS: configs.FS()}},
+				Benchmarks: []compose.Layer{{Name: "benchmarks", FS: benchmarks.FS()}},
+				Benchmark:  name, Model: "qwen3-coder", Hardware: "l40s", GPUs: 1,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, ph := range run.Benchmark.Task.Phases {
+				if ph.Prompt != b.Task.Phases[i].Prompt {
+					t.Errorf("phase %s: compose resolves the prompt otherwise", ph.ID)
+				}
 			}
 		})
 	}
