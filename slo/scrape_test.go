@@ -46,7 +46,9 @@ func TestScrapeFails(t *testing.T) {
 		handler http.HandlerFunc
 		want    string
 	}{
-		{"error status", t.Context(), func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "engine is dead", http.StatusServiceUnavailable) }, "503 Service Unavailable: engine is dead"},
+		{"error status", t.Context(), func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "engine is dead", http.StatusServiceUnavailable)
+		}, "http.StatusServiceUnavailable Service Unavailable: engine is dead"},
 		{"broken connection", t.Context(), func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", strconv.Itoa(len(page)))
 			// Up to the end of a family, so that nothing but the length tells.
