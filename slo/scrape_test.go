@@ -48,7 +48,7 @@ func TestScrapeFails(t *testing.T) {
 	}{
 		{"error status", t.Context(), func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, "engine is dead", http.StatusServiceUnavailable)
-		}, "http.StatusServiceUnavailable Service Unavailable: engine is dead"},
+		}, "503 Service Unavailable: engine is dead"},
 		{"broken connection", t.Context(), func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", strconv.Itoa(len(page)))
 			// Up to the end of a family, so that nothing but the length tells.
