@@ -26,7 +26,7 @@ func leakFormats() []leakFormat {
 
 // maxLeakStarts bounds the places in one answer at which a leak is looked for,
 // so that a hostile text costs little.
-const maxLeakStarts = 256
+const maxLeakStarts = 64
 
 // repair mends one choice in place and names what it did.
 func repair(c *choice, tools toolset, newID func(string) string) []string {
@@ -66,6 +66,9 @@ type leak struct {
 // tell a leak from prose that mentions <tool_call>. A text in backticks is
 // never a leak.
 func findLeak(text string, tools toolset) (leak, bool) {
+	if !endsLikeCall(text) {
+		return leak{}, false
+	}
 	formats := leakFormats()
 	var known map[string]toolSchema
 	for at, tries := 0, 0; tries < maxLeakStarts; tries++ {
@@ -101,10 +104,20 @@ func nextMarker(text string, formats []leakFormat) int {
 	return first
 }
 
+// endsLikeCall is a quick look at the end of a text: a call closes with a tag
+// or with JSON.
+func endsLikeCall(text string) bool {
+	text = strings.TrimSpace(text)
+	return strings.HasSuffix(text, ">") || strings.HasSuffix(text, "}")
+}
+
 // quoted reports whether the place stands in an open code fence or right
-// behind a backtick.
+// behind a backtick, or inside a call that has been looked at already.
 func quoted(text string, at int) bool {
-	return strings.HasSuffix(text[:at], "`") || strings.Count(text[:at], "```")%2 == 1
+	before := text[:at]
+	return strings.HasSuffix(before, "`") ||
+		strings.HasSuffix(strings.TrimSpace(before), "<tool_call>") ||
+		strings.Count(before, "```")%2 == 1
 }
 
 // parseCalls reads calls up to the end of text.
