@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/x/dail"
 	"github.com/x/dail/agents"
 	"github.com/x/dail/pod"
@@ -41,7 +43,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m) // nothing that a test started may outlive the tests
 }
 
 func ask(url, token string) error {
