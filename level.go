@@ -11,6 +11,7 @@ import (
 	"github.com/x/dail/agents"
 	"github.com/x/dail/compose"
 	"github.com/x/dail/internal/harness"
+	"github.com/x/dail/internal/progress"
 	"github.com/x/dail/slo"
 	"github.com/x/dail/trace"
 )
@@ -29,16 +30,15 @@ type measured struct {
 
 // level is what one team size is measured with.
 type level struct {
-	n         int
-	name      string // "n4", "baseline"
-	dir       string // takes the agents' folders
-	run       *compose.Run
-	agent     agents.Agent
-	runner    agents.Runner
-	gateway   *gateway
-	endpoint  string // the server's base URL, for /metrics
-	observe   func(title string, n int) *watch
-	scrapeFor time.Duration
+	n        int
+	name     string // "n4", "baseline"
+	dir      string // takes the agents' folders
+	run      *compose.Run
+	agent    agents.Agent
+	runner   agents.Runner
+	gateway  *gateway
+	endpoint string // the server's base URL, for /metrics
+	display  *progress.Display
 }
 
 // measure runs N agents between two readings of the server's metrics. A
@@ -53,7 +53,10 @@ func (l *level) measure(ctx context.Context) (*measured, error) {
 	var inner sync.WaitGroup
 	var begin, end *slo.Snapshot
 	var beginErr, endErr error
-	w := l.observe(fmt.Sprintf("%s: %d agents on %s", l.name, l.n, l.run.Serving.ServedModelName), l.n)
+	phases := phasesOf(l.run)
+	title := fmt.Sprintf("%s: %d agents on %s", l.name, l.n, l.run.Serving.ServedModelName)
+	l.display.Note("%s", title)
+	w := newWatch(l.display, title, l.n, len(phases))
 	w.onAll = func() { inner.Go(func() { begin, beginErr = l.scrape(ctx) }) }
 	w.onFirst = func() { inner.Go(func() { end, endErr = l.scrape(ctx) }) }
 
@@ -63,7 +66,7 @@ func (l *level) measure(ctx context.Context) (*measured, error) {
 		Runner:  l.runner,
 		Dir:     l.dir,
 		Name:    l.name,
-		Phases:  phasesOf(l.run),
+		Phases:  phases,
 		BaseURL: l.gateway.url,
 		Model:   l.run.Serving.ServedModelName,
 		Token:   l.gateway.token(l.name),
@@ -73,7 +76,7 @@ func (l *level) measure(ctx context.Context) (*measured, error) {
 	results, err := fleet.Run(ctx)
 	m := &measured{n: l.n, name: l.name, agents: results, usage: sampler.Stop()}
 	inner.Wait()
-	w.display.Clear()
+	l.display.Clear()
 	if err != nil {
 		return nil, fmt.Errorf("level %s: %w", l.name, err)
 	}
@@ -98,7 +101,7 @@ func (l *level) measure(ctx context.Context) (*measured, error) {
 }
 
 func (l *level) scrape(ctx context.Context) (*slo.Snapshot, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.scrapeFor)
+	ctx, cancel := context.WithTimeout(ctx, scrapeTimeout)
 	defer cancel()
 	return slo.Scrape(ctx, nil, l.endpoint)
 }

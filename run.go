@@ -201,15 +201,7 @@ func (r *runner) level(g *gateway, n int, name string) *level {
 		runner:   r.local,
 		gateway:  g,
 		endpoint: r.pod.Endpoint.String(),
-		observe: func(title string, n int) *watch {
-			var ids []string
-			for _, p := range r.plan.Run.Benchmark.Task.Phases {
-				ids = append(ids, p.ID)
-			}
-			r.display.Note("%s", title)
-			return newWatch(r.display, title, n, ids)
-		},
-		scrapeFor: scrapeTimeout,
+		display:  r.display,
 	}
 }
 

@@ -16,7 +16,6 @@ import (
 type watch struct {
 	display *progress.Display
 	title   string
-	phases  []string
 	began   time.Time
 	rows    []progress.Row
 	reqs    []int // requests of finished phases, by agent
@@ -27,14 +26,14 @@ type watch struct {
 	first    sync.Once
 }
 
-func newWatch(d *progress.Display, title string, n int, phases []string) *watch {
+func newWatch(d *progress.Display, title string, n, phases int) *watch {
 	w := &watch{
-		display: d, title: title, phases: phases, began: time.Now(),
+		display: d, title: title, began: time.Now(),
 		rows: make([]progress.Row, n), reqs: make([]int, n), answered: map[int]bool{},
 		onAll: func() {}, onFirst: func() {},
 	}
 	for i := range w.rows {
-		w.rows[i] = progress.Row{Name: fmt.Sprintf("agent %d", i), State: "waiting", Of: len(phases)}
+		w.rows[i] = progress.Row{Name: fmt.Sprintf("agent %d", i), State: "waiting", Of: phases}
 	}
 	return w
 }
