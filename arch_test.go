@@ -24,8 +24,14 @@ var allowed = map[string][]string{
 	"proxy":             {"trace"},
 	"agents":            {"trace", "internal/linkfarm"},
 	"sim":               {"compose", "slo", "trace"},
-	"pod":               {"compose", "sim"},
+	"pod":               {"compose", "sim", "internal/clock", "internal/deadman", "internal/remote", "internal/runpod", "internal/vllm"},
+	"pod/podtest":       {"compose", "sim", "internal/clock"},
 	"report":            {"slo", "gates", "trace"},
+	"internal/clock":    {},
+	"internal/deadman":  {},
+	"internal/remote":   {"internal/clock"},
+	"internal/runpod":   {"internal/clock"},
+	"internal/vllm":     {"internal/clock"},
 	"internal/progress": {},
 	"internal/harness":  {},
 	"internal/linkfarm": {},
@@ -34,6 +40,7 @@ var allowed = map[string][]string{
 	"benchmarks/internal/play": {"sim"},
 
 	// Programs: the tests' tools, and the users' examples.
+	"internal/cmd/podtest":    {"*"},
 	"internal/cmd/testreport": {},
 	"internal/cmd/toolchain":  {"*"},
 	"":                        {"*"},

@@ -105,7 +105,7 @@ func knownWith(t *testing.T, ttft, itl time.Duration, change func(*dail.Plan)) *
 	if err := os.Mkdir(filepath.Join(tools, "node_modules"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	plan.Provider = pod.Simulated{Config: &sim.Config{
+	plan.Provider = &pod.Simulated{Config: &sim.Config{
 		Step:  sim.Fixed{TTFT: ttft, ITL: itl},
 		Model: plan.Run.Serving.ServedModelName,
 	}}

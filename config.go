@@ -212,7 +212,7 @@ func (c Config) provider() (pod.Provider, error) {
 	}
 	switch c.Provider {
 	case "simulated":
-		return pod.Simulated{}, nil
+		return &pod.Simulated{}, nil
 	case "endpoint":
 		p := pod.Endpoint{URL: c.Endpoint}
 		return p, p.Check()

@@ -71,13 +71,13 @@ func (p Plan) check() error {
 	case p.Run == nil:
 		return refuse("dail: Plan.Run is nil: compose.Merge makes one")
 	case p.Provider == nil:
-		return refuse("dail: Plan.Provider is nil: pod.Simulated{} costs nothing")
+		return refuse("dail: Plan.Provider is nil: &pod.Simulated{} costs nothing")
 	case p.Gateway != "native":
 		return refuse("dail: Plan.Gateway %q: this version has native only", p.Gateway)
 	case p.Run.Benchmark.SaturationProbe != nil:
 		return refuse("benchmark %s asks for a saturation_probe, which this version does not measure yet: take it out of the scenario", p.Run.Benchmark.Name)
-	case p.Provider.RealModel() && !p.mayRunAnything():
-		return p.refuseHostExec("provider " + p.Provider.Name())
+	case p.Provider.About().RealModel && !p.mayRunAnything():
+		return p.refuseHostExec("provider " + p.Provider.About().Name)
 	}
 	return nil
 }

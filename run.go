@@ -83,7 +83,7 @@ func (r *runner) prepare(ctx context.Context) error {
 	p := r.plan
 	run := p.Run
 	r.display.Note("%s on %d × %s: %s for %v developers, provider %s",
-		run.Serving.ServedModelName, run.GPUs, run.Hardware.Key, run.Benchmark.Name, run.Devs, p.Provider.Name())
+		run.Serving.ServedModelName, run.GPUs, run.Hardware.Key, run.Benchmark.Name, run.Devs, p.Provider.About().Name)
 	if p.Toolchain != nil {
 		r.toolchain = *p.Toolchain
 	} else {

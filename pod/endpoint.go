@@ -13,23 +13,59 @@ import (
 type Endpoint struct {
 	// URL is the server's base, with or without /v1.
 	URL string
+	// USDPerHour is what the whole machine behind it costs; 0: the composed
+	// hardware's list price.
+	USDPerHour float64
 }
 
-// Name is "endpoint".
-func (Endpoint) Name() string { return "endpoint" }
+// About implements [Provider]. What stands behind the address is known when it
+// has been asked.
+func (Endpoint) About() About { return About{Name: "endpoint", Borrowed: true} }
 
-// RealModel is false, because nothing is created: what stands behind the
-// address is known when it has been asked.
-func (Endpoint) RealModel() bool { return false }
+// Offers is the one server, at its price.
+func (e Endpoint) Offers(_ context.Context, run *compose.Run) ([]Offer, error) {
+	return []Offer{ownOffer(run, e.USDPerHour)}, nil
+}
 
-// Start parses the address.
-func (e Endpoint) Start(context.Context, *compose.Run) (Server, error) {
+// ownOffer is a machine that the user has: at the user's price where there is
+// one, else at the hardware's.
+func ownOffer(run *compose.Run, usdPerHour float64) Offer {
+	o := listOffer(run)
+	if usdPerHour > 0 {
+		o.USDPerHour, o.PriceSource = usdPerHour, "-usd-per-hour"
+	}
+	return o
+}
+
+// Create only parses the address.
+func (e Endpoint) Create(_ context.Context, spec Spec) (Machine, error) {
 	u, err := e.parse()
 	if err != nil {
-		return nil, err
+		return Machine{}, err
 	}
-	return fixedServer{u}, nil
+	return Machine{ID: u.Host, Name: spec.Name, State: Running, Status: "not ours", URL: u}, nil
 }
+
+// Get implements [Provider].
+func (e Endpoint) Get(_ context.Context, id string) (Machine, error) {
+	u, err := e.parse()
+	if err != nil {
+		return Machine{}, err
+	}
+	if u.Host != id {
+		return Machine{}, &ProviderError{Provider: "endpoint", Op: "get", ID: id, Kind: ErrNotFound}
+	}
+	return Machine{ID: u.Host, State: Running, Status: "not ours", URL: u}, nil
+}
+
+// List is empty: nothing there is ours.
+func (Endpoint) List(context.Context) ([]Machine, error) { return nil, nil }
+
+// Terminate does nothing, because nothing was started.
+func (Endpoint) Terminate(context.Context, string) error { return nil }
+
+// Logs implements [Provider]. There are none to be had.
+func (Endpoint) Logs(context.Context, string, int) ([]string, error) { return nil, nil }
 
 func (e Endpoint) parse() (*url.URL, error) {
 	u, err := url.Parse(strings.TrimSuffix(strings.TrimRight(e.URL, "/"), "/v1"))
@@ -47,8 +83,3 @@ func (e Endpoint) Check() error {
 	_, err := e.parse()
 	return err
 }
-
-type fixedServer struct{ base *url.URL }
-
-func (s fixedServer) Endpoint() *url.URL         { return s.base }
-func (s fixedServer) Stop(context.Context) error { return nil }

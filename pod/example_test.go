@@ -23,7 +23,7 @@ func ExampleUp() {
 		return
 	}
 	ctx := context.Background()
-	p, err := pod.Up(ctx, pod.Simulated{}, run, pod.Options{})
+	p, err := pod.Up(ctx, &pod.Simulated{}, run, pod.Options{})
 	if err != nil {
 		fmt.Println(err)
 		return

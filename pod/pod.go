@@ -1,13 +1,13 @@
 // Package pod gets a place that serves a composed model, and gives it back.
 //
-// A [Provider] knows how to start one kind of server: [Simulated] runs dail's
-// own engine in this process, [Endpoint] uses a server that already runs. [Up]
-// starts it and waits until it answers as the model that was asked for; what
+// A [Provider] knows the calls of one source of machines: [Simulated] runs
+// dail's own engine in this process, [Endpoint] uses a server that already
+// runs. [Up] gets a machine and waits until it answers as the model that was asked for; what
 // comes back is a [Pod], which keeps the bill: every second from the first
 // call until [Pod.Down] has confirmed the end belongs to a step of its
 // timeline.
 //
-//	p, err := pod.Up(ctx, pod.Simulated{}, run, pod.Options{})
+//	p, err := pod.Up(ctx, &pod.Simulated{}, run, pod.Options{})
 //	if err != nil { … }
 //	defer p.Down(context.WithoutCancel(ctx))
 //	p.Meter.Mark("generation")
@@ -24,29 +24,6 @@ import (
 
 	"github.com/x/dail/compose"
 )
-
-// Provider starts servers of one kind.
-type Provider interface {
-	// Name is the provider's name as it stands in the report.
-	Name() string
-	// RealModel reports whether Start creates a server with a real model behind
-	// it, whose tool calls are of unknown content: a program that would run them
-	// unprotected can then refuse before anything is created. A provider that
-	// creates nothing says false; what answers there is asked itself
-	// (Pod.Simulated).
-	RealModel() bool
-	// Start brings up a server for run. It returns when the server has an
-	// address; Up waits until it is ready.
-	Start(ctx context.Context, run *compose.Run) (Server, error)
-}
-
-// Server is what a provider started.
-type Server interface {
-	// Endpoint is the server's base URL, without /v1.
-	Endpoint() *url.URL
-	// Stop ends what Start began, and returns when it is confirmed gone.
-	Stop(ctx context.Context) error
-}
 
 // Options shapes Up. The zero value is useful.
 type Options struct {
@@ -74,8 +51,9 @@ type Pod struct {
 	// Meter is the pod's timeline.
 	Meter *Meter
 
-	server Server
-	down   bool
+	provider Provider
+	machine  Machine
+	down     bool
 }
 
 // Labels of the timeline's steps that a pod itself marks.
@@ -85,8 +63,8 @@ const (
 	StepShutdown = "shutdown"
 )
 
-// Up starts a server and waits until it serves the run's model. When it
-// returns an error, nothing that it started is left.
+// Up gets a machine and waits until it serves the run's model. When it returns
+// an error, nothing that it started is left.
 func Up(ctx context.Context, p Provider, run *compose.Run, opts Options) (*Pod, error) {
 	say := opts.Progress
 	if say == nil {
@@ -95,31 +73,37 @@ func Up(ctx context.Context, p Provider, run *compose.Run, opts Options) (*Pod, 
 	if opts.Deadline <= 0 {
 		opts.Deadline = 15 * time.Minute
 	}
+	about := p.About()
+	offers, err := p.Offers(ctx, run)
+	if err != nil {
+		return nil, fmt.Errorf("provider %s: %w", about.Name, err)
+	}
 	meter := NewMeter(time.Now)
 	meter.Mark(StepCreate)
-	say("starting " + p.Name())
-	srv, err := p.Start(ctx, run)
+	say("starting " + about.Name)
+	m, err := p.Create(ctx, Spec{Name: NewName(time.Now()), Run: run, Offer: offers[0]})
 	if err != nil {
-		return nil, fmt.Errorf("provider %s: %w", p.Name(), err)
+		return nil, fmt.Errorf("provider %s: %w", about.Name, err)
 	}
 	meter.Mark(StepStartup)
-	say("waiting for the server at " + srv.Endpoint().Redacted())
+	say("waiting for the server at " + m.URL.Redacted())
 
 	ready, cancel := context.WithTimeout(ctx, opts.Deadline)
 	defer cancel()
-	facts, err := awaitReady(ready, opts.Client, srv.Endpoint(), run.Serving.ServedModelName)
+	facts, err := awaitReady(ready, opts.Client, m.URL, run.Serving.ServedModelName)
 	if err != nil {
-		err = fmt.Errorf("provider %s: server at %s: %w", p.Name(), srv.Endpoint().Redacted(), err)
-		return nil, errors.Join(err, srv.Stop(context.WithoutCancel(ctx)))
+		err = fmt.Errorf("provider %s: server at %s: %w", about.Name, m.URL.Redacted(), err)
+		return nil, errors.Join(err, p.Terminate(context.WithoutCancel(ctx), m.ID))
 	}
 	return &Pod{
-		Endpoint:    srv.Endpoint(),
-		Provider:    p.Name(),
+		Endpoint:    m.URL,
+		Provider:    about.Name,
 		Version:     facts.version,
 		Simulated:   facts.simulated,
 		MaxModelLen: facts.maxModelLen,
 		Meter:       meter,
-		server:      srv,
+		provider:    p,
+		machine:     m,
 	}, nil
 }
 
@@ -131,7 +115,7 @@ func (p *Pod) Down(ctx context.Context) error {
 		return nil
 	}
 	p.Meter.Mark(StepShutdown)
-	if err := p.server.Stop(ctx); err != nil {
+	if err := p.provider.Terminate(ctx, p.machine.ID); err != nil {
 		return fmt.Errorf("provider %s: giving the pod back: %w", p.Provider, err)
 	}
 	p.down = true

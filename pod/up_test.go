@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -74,25 +73,23 @@ func TestUpRefusesAnotherModelAtOnce(t *testing.T) {
 	}
 }
 
-// faulty starts a server that never becomes ready, and counts what is left.
-type faulty struct {
+// counted counts the machines that are left.
+type counted struct {
+	pod.Endpoint
 	up *atomic.Int32
-	at string
 }
 
-func (faulty) Name() string    { return "faulty" }
-func (faulty) RealModel() bool { return false }
-func (f faulty) Start(context.Context, *compose.Run) (pod.Server, error) {
-	f.up.Add(1)
-	return f, nil
+func (c counted) Create(ctx context.Context, spec pod.Spec) (pod.Machine, error) {
+	c.up.Add(1)
+	return c.Endpoint.Create(ctx, spec)
 }
-func (f faulty) Endpoint() *url.URL         { u, _ := url.Parse(f.at); return u }
-func (f faulty) Stop(context.Context) error { f.up.Add(-1); return nil }
+
+func (c counted) Terminate(context.Context, string) error { c.up.Add(-1); return nil }
 
 func TestUpLeavesNothingWhenNeverReady(t *testing.T) {
 	srv := server(t, "m", "0.11.0", 1<<30)
 	var up atomic.Int32
-	_, err := pod.Up(t.Context(), faulty{&up, srv.URL}, runOf("m"), pod.Options{Deadline: time.Millisecond})
+	_, err := pod.Up(t.Context(), counted{pod.Endpoint{URL: srv.URL}, &up}, runOf("m"), pod.Options{Deadline: time.Millisecond})
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("err = %v", err)
 	}
