@@ -31,11 +31,29 @@ BASELINE ?=
 ALLOW_HOST_EXEC ?=
 HOURS_PER_MONTH ?=
 EXPLAIN ?=
+RUNPOD_URL ?=
+HOST ?=
+USD_PER_HOUR ?=
+MAX_USD ?=
+MAX_USD_PER_HOUR ?=
+KEEP ?=
+
+# make reap: ALL=1 widens it to other owners' pods, YES=1 answers its question.
+ALL ?=
+YES ?=
+AGE ?=
+DRY_RUN ?=
+
+# make chaos
+TRIALS ?= 500
+SEED ?= 1
 
 optional = $(if $(QUANT),-quant $(QUANT)) $(if $(CONFIGS),-configs "$(CONFIGS)") \
   $(if $(CLAUDE),-claude "$(CLAUDE)") $(if $(ENDPOINT),-endpoint "$(ENDPOINT)") \
   $(if $(ALLOW_HOST_EXEC),-allow-host-exec) $(if $(HOURS_PER_MONTH),-hours-per-month $(HOURS_PER_MONTH)) \
-  $(if $(EXPLAIN),-explain)
+  $(if $(EXPLAIN),-explain) $(if $(RUNPOD_URL),-runpod-url "$(RUNPOD_URL)") $(if $(HOST),-host "$(HOST)") \
+  $(if $(USD_PER_HOUR),-usd-per-hour $(USD_PER_HOUR)) $(if $(MAX_USD),-max-usd $(MAX_USD)) \
+  $(if $(MAX_USD_PER_HOUR),-max-usd-per-hour $(MAX_USD_PER_HOUR)) $(if $(KEEP),-keep=$(KEEP))
 common = -model $(MODEL) -hardware $(HARDWARE) -gpus $(GPUS) -provider $(PROVIDER) \
   -gateway $(GATEWAY) -runner $(RUNNER) -results "$(RESULTS)" $(optional)
 
@@ -50,6 +68,11 @@ validate: bin/smoke ## the pre-flight: one agent, one small task
 .PHONY: explain
 explain: bin/dev-load ## every composed key, its value and the line it came from; runs nothing
 	@bin/dev-load -benchmark $(BENCHMARK) $(common) $(if $(DEVS),-devs $(DEVS)) -explain
+
+.PHONY: reap
+reap: bin/reap ## ends every pod of yours, whatever became of its run (PROVIDER=runpod; ALL YES AGE DRY_RUN)
+	@bin/reap -provider $(if $(filter simulated,$(PROVIDER)),runpod,$(PROVIDER)) $(if $(RUNPOD_URL),-runpod-url "$(RUNPOD_URL)") \
+	  $(if $(HOST),-host "$(HOST)") $(if $(ALL),-all) $(if $(YES),-yes) $(if $(AGE),-age $(AGE)) $(if $(DRY_RUN),-dry-run)
 
 .PHONY: test
 test: ## the tests; needs Go, make, Node and git, installs the rest itself
@@ -67,8 +90,22 @@ lint: ## gofmt, go vet (Linux and macOS), staticcheck, govulncheck
 bench: ## Go benchmarks of the hot paths
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./sim/... ./proxy/... ./slo/...
 
+.PHONY: chaos
+chaos: ## kills runs at random points, with random faults, and counts the pods that are left (TRIALS SEED)
+	@$(GO) build -o bin/chaos ./internal/cmd/chaos
+	@bin/chaos -trials $(TRIALS) -seed $(SEED)
+
+.PHONY: podtest
+podtest: ## a double of RunPod's cloud on this machine, to try -provider runpod against
+	@$(GO) build -o bin/podtest ./internal/cmd/podtest
+	@bin/podtest -benchmark $(BENCHMARK) -model $(MODEL) -hardware $(HARDWARE) -gpus $(GPUS)
+
+.PHONY: costs
+costs: ## rewrites README.md's table of what runs cost, from the reports under results/
+	@$(GO) run ./internal/cmd/costs
+
 .PHONY: build
-build: bin/dev-load bin/smoke ## the programs, into bin/
+build: bin/dev-load bin/smoke bin/reap ## the programs, into bin/
 
 # Go knows best what is out of date, so these are always handed to it.
 .PHONY: FORCE

@@ -27,10 +27,12 @@ type Config struct {
 	GPUs      int
 	Devs      string // "4,8"; empty: the scenario's
 
-	Provider string // "simulated" or "endpoint"
-	Endpoint string // a running server's address, for the provider "endpoint"
-	Gateway  string // "native"
-	Runner   string // "local"
+	Provider  string // "simulated", "runpod", "ssh" or "endpoint"
+	Endpoint  string // a running server's address, for the provider "endpoint"
+	Host      string // user@box[:port], for the provider "ssh"
+	RunPodURL string // another base URL of RunPod's REST v2: a test double
+	Gateway   string // "native"
+	Runner    string // "local"
 
 	Results string // folder of the reports
 	Configs string // folder that overlays the embedded models/ and hardware/
@@ -39,6 +41,11 @@ type Config struct {
 	Baseline      bool    // measure one agent first, kept beside the levels
 	AllowHostExec bool    // let a real model's commands run on this machine
 	HoursPerMonth float64 // what a month of a GPU is billed for; 0: 730
+
+	MaxUSDPerHour float64 // refuse machines above this price, all GPUs together; 0: the hardware file's ceiling
+	MaxUSD        float64 // give the pod back when the run has cost this much; 0: no such ceiling
+	USDPerHour    float64 // what your own machine costs, all GPUs together; 0: the hardware file's price
+	Keep          Keep    // leave the pod running afterwards, for this long
 	Explain       bool    // print the composed configuration and stop
 }
 
@@ -83,8 +90,14 @@ func (c *Config) Flags(set *flag.FlagSet) {
 	set.StringVar(&c.Hardware, "hardware", c.Hardware, "GPU type: a file's `name` in configs/hardware")
 	set.IntVar(&c.GPUs, "gpus", c.GPUs, "`number` of GPUs; also the tensor parallel size")
 	set.StringVar(&c.Quant, "quant", c.Quant, "force this `variant` of the model (default: the hardware's first that the family has)")
-	set.StringVar(&c.Provider, "provider", c.Provider, "where the model is served: simulated (free, no model behind it), endpoint (a server that already runs)")
+	set.StringVar(&c.Provider, "provider", c.Provider, "where the model is served: simulated (free, no model behind it), runpod (rents a GPU, costs money), ssh (your own box), endpoint (a server that already runs)")
 	set.StringVar(&c.Endpoint, "endpoint", c.Endpoint, "`URL` of a running vLLM, for -provider endpoint; it is neither started nor stopped")
+	set.StringVar(&c.Host, "host", c.Host, "`user@box[:port]` of your own GPU machine, for -provider ssh")
+	set.StringVar(&c.RunPodURL, "runpod-url", c.RunPodURL, "base `URL` of a test double of RunPod's REST v2, for -provider runpod")
+	set.Float64Var(&c.MaxUSDPerHour, "max-usd-per-hour", c.MaxUSDPerHour, "refuse a pod that costs more `USD` an hour, all GPUs together (default: the hardware file's max_usd_per_hour)")
+	set.Float64Var(&c.MaxUSD, "max-usd", c.MaxUSD, "give the pod back when the run has cost this many `USD`")
+	set.Float64Var(&c.USDPerHour, "usd-per-hour", c.USDPerHour, "what your own machine costs you, in `USD` an hour, all GPUs together, for -provider ssh and endpoint (default: the hardware file's price)")
+	set.Var(&c.Keep, "keep", "leave the pod running after the run, for debugging: -keep for 2 hours, or -keep=`duration`; it is billed, and ends by itself then")
 	set.StringVar(&c.Gateway, "gateway", c.Gateway, "what stands between the agents and the server: native")
 	set.StringVar(&c.Runner, "runner", c.Runner, "where agents and gates run: local (processes of this machine)")
 	set.StringVar(&c.Results, "results", c.Results, "`folder` of the reports")
@@ -115,6 +128,15 @@ func refuse(format string, args ...any) error {
 	return &InputError{fmt.Errorf(format, args...)}
 }
 
+// refused makes an InputError of a pod's refusal, before which nothing was
+// created either.
+func refused(err error) error {
+	if errors.As(err, new(*pod.Refusal)) {
+		return &InputError{err}
+	}
+	return err
+}
+
 // Plan turns the wishes into values. Every error is an [*InputError], and
 // nothing was created.
 func (c Config) Plan() (*Plan, error) {
@@ -129,7 +151,11 @@ func (c Config) Plan() (*Plan, error) {
 	fault(err)
 	run, err := c.compose(devs)
 	fault(err)
-	provider, err := c.provider()
+	env, err := LoadEnv()
+	fault(err)
+	options, err := c.options(env)
+	fault(err)
+	provider, err := c.provider(env, &options)
 	fault(err)
 	if c.Gateway != "native" {
 		fault(fmt.Errorf("-gateway %q: this version has native only (Claude Code → dail's Messages gateway → vLLM)", c.Gateway))
@@ -150,6 +176,7 @@ func (c Config) Plan() (*Plan, error) {
 	return &Plan{
 		Run:           run,
 		Provider:      provider,
+		Pod:           options,
 		Gateway:       c.Gateway,
 		Results:       c.Results,
 		Claude:        c.Claude,
@@ -204,20 +231,6 @@ func (c Config) layers() (cfg, bench []compose.Layer, err error) {
 		bench = append(bench, *l)
 	}
 	return cfg, bench, nil
-}
-
-func (c Config) provider() (pod.Provider, error) {
-	if c.Endpoint != "" && c.Provider != "endpoint" {
-		return nil, fmt.Errorf("-endpoint %s is given, but the provider is %q: say -provider endpoint too", c.Endpoint, c.Provider)
-	}
-	switch c.Provider {
-	case "simulated":
-		return &pod.Simulated{}, nil
-	case "endpoint":
-		p := pod.Endpoint{URL: c.Endpoint}
-		return p, p.Check()
-	}
-	return nil, fmt.Errorf("-provider %q: this version has simulated and endpoint", c.Provider)
 }
 
 // parseDevs reads "4,8". Empty means the scenario's own.

@@ -23,8 +23,8 @@ func (r *runner) newReport() *report.Report {
 		HFID:               run.Model.Model,
 		Hardware:           run.Hardware.Key,
 		GPUCount:           run.GPUs,
-		PriceUSDPerGPUHour: run.Hardware.PriceUSDPerGPUHour,
-		PriceAsOf:          run.Hardware.PriceAsOf,
+		PriceUSDPerGPUHour: r.pod.USDPerHour / float64(run.GPUs),
+		PriceSource:        r.pod.PriceSource,
 		HoursPerMonth:      r.plan.HoursPerMonth,
 		Provider:           r.pod.Provider,
 		Source:             report.Measured,
@@ -37,6 +37,9 @@ func (r *runner) newReport() *report.Report {
 			MaxTTFT: run.Benchmark.SLO.MaxTTFT, MinTPS: run.Benchmark.SLO.MinTPS, Percentile: run.Benchmark.SLO.Percentile,
 		},
 		Devs: run.Devs,
+	}
+	if rep.PriceUSDPerGPUHour == run.Hardware.PriceUSDPerGPUHour {
+		rep.PriceAsOf = run.Hardware.PriceAsOf
 	}
 	if r.pod.Simulated {
 		rep.Source = report.Simulated

@@ -39,6 +39,7 @@ type level struct {
 	gateway  *gateway
 	endpoint string // the server's base URL, for /metrics
 	display  *progress.Display
+	stall    time.Duration // how long nothing may move
 }
 
 // measure runs N agents between two readings of the server's metrics. A
@@ -70,12 +71,19 @@ func (l *level) measure(ctx context.Context) (*measured, error) {
 		BaseURL: l.gateway.url,
 		Model:   l.run.Serving.ServedModelName,
 		Token:   l.gateway.token(l.name),
-		Observe: w.observe,
+	}
+	moving, moved, settle := l.whileMoving(ctx, before)
+	fleet.Observe = func(e agents.Event) {
+		moved()
+		w.observe(e)
 	}
 	sampler := harness.Start()
-	results, err := fleet.Run(ctx)
+	results, err := fleet.Run(moving)
 	m := &measured{n: l.n, name: l.name, agents: results, usage: sampler.Stop()}
 	inner.Wait()
+	if stalled := settle(); stalled != nil {
+		err = stalled
+	}
 	l.display.Clear()
 	if err != nil {
 		return nil, fmt.Errorf("level %s: %w", l.name, err)

@@ -19,6 +19,9 @@ import (
 type Plan struct {
 	Run      *compose.Run
 	Provider pod.Provider
+	// Pod holds the ceilings of the pod's life, and what its provider needs to
+	// log in. Progress is the run's own.
+	Pod pod.Options
 	// Runner is where agents work and gates run, and RunnerName how the report
 	// calls it; nil is agents.Local with the toolchain's programs.
 	Runner     Runner

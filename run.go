@@ -47,13 +47,22 @@ func Run(ctx context.Context, plan *Plan) (*report.Report, error) {
 	if err := r.prepare(ctx); err != nil {
 		return nil, err
 	}
-	runErr := r.measureAll(ctx)
+	bound, release := r.pod.Bind(ctx)
+	runErr := r.measureAll(bound)
+	if cause := context.Cause(bound); cause != nil && runErr != nil && ctx.Err() == nil {
+		runErr = cause // the pod's own end explains what failed on it
+	}
+	release()
 	// From here on nothing is cancelled: the pod is given back, and what was
 	// measured is judged, whatever became of the run.
 	settled := context.WithoutCancel(ctx)
 	down, cancel := context.WithTimeout(settled, downTimeout)
 	downErr := r.pod.Down(down)
 	cancel()
+	if until, login, kept := r.pod.Kept(); kept && downErr == nil {
+		r.display.Note("the pod is kept until %s and costs $%.2f/h: %s; make reap does not end it before then, the provider's console does",
+			until.Format("15:04"), r.pod.USDPerHour, login)
+	}
 	if r.report == nil {
 		return nil, errors.Join(runErr, downErr)
 	}
@@ -98,9 +107,14 @@ func (r *runner) prepare(ctx context.Context) error {
 		r.local = agents.Local{Path: []string{r.toolchain.Bin()}, NodeModules: r.toolchain.NodeModules()}
 	}
 
-	up, err := pod.Up(ctx, p.Provider, run, pod.Options{Progress: func(step string) { r.display.Note("%s", step) }})
+	options := p.Pod
+	options.Progress = func(step string) { r.display.Note("%s", step) }
+	if options.RunID == "" {
+		options.RunID = time.Now().Format("20060102-150405")
+	}
+	up, err := pod.Up(ctx, p.Provider, run, options)
 	if err != nil {
-		return err
+		return refused(err)
 	}
 	r.pod = up
 	if !up.Simulated && !p.mayRunAnything() {
@@ -202,6 +216,7 @@ func (r *runner) level(g *gateway, n int, name string) *level {
 		gateway:  g,
 		endpoint: r.pod.Endpoint.String(),
 		display:  r.display,
+		stall:    r.plan.Pod.Limits.Stall(n),
 	}
 }
 
@@ -227,6 +242,10 @@ func (r *runner) truncate(ctx context.Context, err error) {
 	case ctx.Err() != nil:
 		r.report.Truncated, r.report.TruncatedReason = report.TruncatedInterrupted, "interrupted: "+context.Cause(ctx).Error()
 		r.display.Note("interrupted; what was measured is kept")
+	case errors.As(err, new(*pod.CeilingError)):
+		r.report.Truncated, r.report.TruncatedReason = report.TruncatedMaxRun, err.Error()
+	case errors.As(err, new(*StallError)):
+		r.report.Truncated, r.report.TruncatedReason = report.TruncatedStall, err.Error()
 	default:
 		r.report.Truncated, r.report.TruncatedReason = report.TruncatedError, err.Error()
 	}
@@ -275,9 +294,8 @@ func gatesOf(run *compose.Run) []gates.Gate {
 // ExitStatus is the status that a program ends with: 0 for a valid, complete
 // run, 1 for a failed, truncated or invalid one, 2 for a refusal.
 func ExitStatus(rep *report.Report, err error) int {
-	var input *InputError
 	switch {
-	case errors.As(err, &input):
+	case errors.As(err, new(*InputError)):
 		return 2
 	case err != nil, rep == nil, len(rep.Faults()) > 0:
 		return 1

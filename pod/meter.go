@@ -1,6 +1,7 @@
 package pod
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -45,6 +46,20 @@ func (m *Meter) Stop() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.settle()
+	m.open = -1
+}
+
+// Drop forgets the running step's time since its last mark: what was asked for
+// did not come to be. The step is gone if it has no other time.
+func (m *Meter) Drop() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.open < 0 {
+		return
+	}
+	if m.steps[m.open].Elapsed == 0 {
+		m.steps = slices.Delete(m.steps, m.open, m.open+1)
+	}
 	m.open = -1
 }
 

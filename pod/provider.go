@@ -69,8 +69,12 @@ type About struct {
 	// Borrowed reports whether machines are neither started nor ended by us:
 	// Create and Terminate are then no more than words.
 	Borrowed bool
+	// Stays reports whether a machine lives on when it is terminated: only what
+	// was started on it ends.
+	Stays bool
 	// EndSelf is a shell program that ends a machine from the inside, for the
-	// switch; empty where there is none. It prints no secret and holds none.
+	// switch; empty where there is none. $DAIL_NAME is the machine's name. It
+	// prints no secret and holds none.
 	EndSelf string
 }
 
@@ -131,6 +135,11 @@ type Machine struct {
 	USDPerHour float64 // what the provider really charges, all GPUs together; 0 where it does not say
 	Zone       string
 	Created    time.Time
+	// Pin is the name under which its host key is pinned; empty: its ID.
+	Pin string
+	// Root is the folder on it that is ours; empty: what DAIL_ROOT says there,
+	// else /workspace.
+	Root string
 }
 
 // Kinds of a provider's refusals, for errors.Is.

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/x/dail/internal/clock"
 )
 
 // facts is what a ready server says of itself.
@@ -27,12 +29,10 @@ const readyPoll = 500 * time.Millisecond
 var errWrongServer = errors.New("not the server that was asked for")
 
 // awaitReady asks the server until it is healthy and serves the model.
-func awaitReady(ctx context.Context, client *http.Client, base *url.URL, model string) (facts, error) {
+func awaitReady(ctx context.Context, clk clock.Clock, client *http.Client, base *url.URL, model string) (facts, error) {
 	if client == nil {
 		client = http.DefaultClient
 	}
-	tick := time.NewTicker(readyPoll)
-	defer tick.Stop()
 	for {
 		f, err := inspect(ctx, client, base, model)
 		if err == nil {
@@ -41,10 +41,8 @@ func awaitReady(ctx context.Context, client *http.Client, base *url.URL, model s
 		if errors.Is(err, errWrongServer) {
 			return facts{}, err
 		}
-		select {
-		case <-ctx.Done():
+		if clk.Sleep(ctx, readyPoll) != nil {
 			return facts{}, fmt.Errorf("not ready: %w (last answer: %w)", context.Cause(ctx), err)
-		case <-tick.C:
 		}
 	}
 }

@@ -2,7 +2,6 @@ package pod_test
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -70,31 +69,6 @@ func TestUpRefusesAnotherModelAtOnce(t *testing.T) {
 	_, err := pod.Up(t.Context(), pod.Endpoint{URL: srv.URL}, runOf("m"), pod.Options{})
 	if err == nil || !strings.Contains(err.Error(), "other") || !strings.Contains(err.Error(), "--served-model-name m") {
 		t.Errorf("err = %v; want both names and what to do", err)
-	}
-}
-
-// counted counts the machines that are left.
-type counted struct {
-	pod.Endpoint
-	up *atomic.Int32
-}
-
-func (c counted) Create(ctx context.Context, spec pod.Spec) (pod.Machine, error) {
-	c.up.Add(1)
-	return c.Endpoint.Create(ctx, spec)
-}
-
-func (c counted) Terminate(context.Context, string) error { c.up.Add(-1); return nil }
-
-func TestUpLeavesNothingWhenNeverReady(t *testing.T) {
-	srv := server(t, "m", "0.11.0", 1<<30)
-	var up atomic.Int32
-	_, err := pod.Up(t.Context(), counted{pod.Endpoint{URL: srv.URL}, &up}, runOf("m"), pod.Options{Deadline: time.Millisecond})
-	if !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("err = %v", err)
-	}
-	if up.Load() != 0 {
-		t.Errorf("%d servers left", up.Load())
 	}
 }
 

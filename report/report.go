@@ -47,8 +47,9 @@ type Report struct {
 	GPUCount  int    `json:"gpu_count"`
 
 	PriceUSDPerGPUHour float64 `json:"price_usd_per_gpu_hour"`
-	PriceAsOf          string  `json:"price_as_of,omitempty"` // YYYY-MM-DD, when the price was seen
-	CostPerHour        float64 `json:"cost_per_hour"`         // price × GPUs
+	PriceAsOf          string  `json:"price_as_of,omitempty"`  // YYYY-MM-DD, when the price was seen
+	PriceSource        string  `json:"price_source,omitempty"` // who says so: a file, a flag, the provider
+	CostPerHour        float64 `json:"cost_per_hour"`          // price × GPUs
 	HoursPerMonth      float64 `json:"hours_per_month,omitempty"`
 
 	Provider     string  `json:"provider,omitempty"`

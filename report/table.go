@@ -90,7 +90,11 @@ func (v *view) header(r *Report) {
 		head += "   " + v.paint(yellow, strings.ToUpper(l))
 	}
 	v.line("%s", head)
-	v.line("%s, run %s, $%.2f/h", r.Benchmark, r.RunID, r.CostPerHour)
+	price := fmt.Sprintf("$%.2f/h", r.CostPerHour)
+	if r.PriceSource != "" {
+		price += " (" + r.PriceSource + ")"
+	}
+	v.line("%s, run %s, %s", r.Benchmark, r.RunID, price)
 	v.line("")
 }
 
