@@ -29,7 +29,6 @@ type cloud struct {
 	asked    []pod.Spec
 	ended    []string
 	endErrs  []error // what the next terminates answer
-	late     time.Duration
 }
 
 // answer is what a create does: whether a machine comes to be, after how long
@@ -37,7 +36,6 @@ type cloud struct {
 type answer struct {
 	err      error
 	machines int
-	late     time.Duration
 	machine  pod.Machine
 }
 
@@ -339,7 +337,7 @@ func TestUpLeavesNothingWhenNeverReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{}
 		_, err := up(t, c, pod.Options{Client: &http.Client{Transport: vllm{down: map[string]bool{"m1-0": true}}}})
-		if err == nil || !strings.Contains(err.Error(), "503") || !strings.Contains(err.Error(), "pulling image") {
+		if err == nil || !strings.Contains(err.Error(), "loading") || !strings.Contains(err.Error(), "pulling image") {
 			t.Errorf("err = %v; want the server's last answer and the provider's log", err)
 		}
 		if errors.As(err, new(*pod.Refusal)) || c.left() != 0 {
