@@ -36,6 +36,7 @@ type cloud struct {
 type answer struct {
 	err      error
 	machines int
+	late     time.Duration
 	machine  pod.Machine
 }
 
