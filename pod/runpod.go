@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -47,11 +46,11 @@ func (r *RunPod) api() *runpod.Client {
 	return r.client
 }
 
-func (r *RunPod) cloud() string { return cmp.Or(strings.ToUpper(r.Cloud), runpod.Secure) }
+func (r *RunPod) cloud() string { return cmp.Or(strings.ToUpper(r.Cloud), runpod.CloudSecure) }
 
 // About implements [Provider].
 func (r *RunPod) About() About {
-	return About{Name: "runpod", RealModel: true, Paid: true, Outlives: true, EndSelf: endPod(cmp.Or(r.URL, runpod.BaseURL))}
+	return About{Name: "runpod", RealModel: true, Paid: true, Outlives: true, EndSelf: endPod(cmp.Or(r.URL, runpod.DefaultURL))}
 }
 
 // Offers reads the catalogue: the run's GPU type in every data centre that has
@@ -61,23 +60,24 @@ func (r *RunPod) Offers(ctx context.Context, run *compose.Run) ([]Offer, error) 
 		return nil, r.own("offers", ErrInvalid, "hardware "+run.Hardware.Key+" names no gpu_type_ids", "")
 	}
 	want, cloud := run.Hardware.GPUTypeIDs[0], r.cloud()
-	types, err := r.api().GPUs(ctx, cloud, run.GPUs, minCUDA(run.Model.Image))
+	types, err := r.api().GPUTypes(ctx, runpod.GPUQuery{Cloud: cloud, Count: run.GPUs, MinCUDAVersion: minCUDA(run.Model.Image)})
 	if err != nil {
 		return nil, r.fault("offers", "", err)
 	}
-	i := slices.IndexFunc(types, func(g runpod.GPU) bool { return g.ID == want })
+	i := slices.IndexFunc(types, func(g runpod.GPUType) bool { return g.ID == want })
 	if i < 0 {
 		return nil, r.own("offers", ErrInvalid, fmt.Sprintf("the catalogue has no GPU %q", want),
 			"set gpu_type_ids of configs/hardware/"+run.Hardware.Key+".yaml to one that it has: "+nearest(want, types))
 	}
 	g := types[i]
-	if !g.In(cloud) {
+	price, most, ok := g.Terms(cloud)
+	if !ok {
 		return nil, r.own("offers", ErrNoCapacity, fmt.Sprintf("%s is not offered in the %s cloud", want, cloud), "")
 	}
-	if most := g.MaxCount.Of(cloud); most > 0 && run.GPUs > most {
+	if most > 0 && run.GPUs > most {
 		return nil, r.own("offers", ErrInvalid, fmt.Sprintf("a pod has at most %d × %s, and %d are asked for", most, want, run.GPUs), "lower -gpus, or choose another hardware")
 	}
-	base := Offer{GPU: want, GPUs: run.GPUs, USDPerHour: g.Price.Of(cloud) * float64(run.GPUs), PriceSource: "RunPod's catalogue"}
+	base := Offer{GPU: want, GPUs: run.GPUs, USDPerHour: price * float64(run.GPUs), PriceSource: "RunPod's catalogue"}
 	if base.USDPerHour <= 0 {
 		return nil, r.own("offers", ErrInvalid, "the catalogue has no price for "+want, "")
 	}
@@ -90,7 +90,7 @@ func (r *RunPod) Offers(ctx context.Context, run *compose.Run) ([]Offer, error) 
 }
 
 // places are the candidates of one GPU type.
-func (r *RunPod) places(base Offer, g runpod.GPU, run *compose.Run) []Offer {
+func (r *RunPod) places(base Offer, g runpod.GPUType, run *compose.Run) []Offer {
 	at := func(zone, stock string) Offer {
 		o := base
 		o.Zone, o.Stock = zone, stock
@@ -128,9 +128,9 @@ func stock(level string) int {
 }
 
 // nearest names the catalogue's types that share the most with what was asked.
-func nearest(want string, types []runpod.GPU) string {
+func nearest(want string, types []runpod.GPUType) string {
 	words := strings.Fields(strings.ToLower(want))
-	common := func(g runpod.GPU) int {
+	common := func(g runpod.GPUType) int {
 		n := 0
 		for _, w := range words {
 			if strings.Contains(strings.ToLower(g.ID), w) {
@@ -140,7 +140,7 @@ func nearest(want string, types []runpod.GPU) string {
 		return n
 	}
 	sorted := slices.Clone(types)
-	slices.SortStableFunc(sorted, func(a, b runpod.GPU) int { return common(b) - common(a) })
+	slices.SortStableFunc(sorted, func(a, b runpod.GPUType) int { return common(b) - common(a) })
 	var ids []string
 	for _, g := range sorted[:min(3, len(sorted))] {
 		ids = append(ids, g.ID)
@@ -149,11 +149,11 @@ func nearest(want string, types []runpod.GPU) string {
 }
 
 // available names the cards of at least as much memory that can be had.
-func available(types []runpod.GPU, memory int, cloud string) string {
+func available(types []runpod.GPUType, memory int, cloud string) string {
 	var ids []string
 	for _, g := range types {
-		if g.Memory >= memory && g.In(cloud) && stock(g.Availability) > 0 {
-			ids = append(ids, fmt.Sprintf("%s ($%.2f/h)", g.ID, g.Price.Of(cloud)))
+		if price, _, ok := g.Terms(cloud); ok && g.Memory >= memory && stock(g.Availability) > 0 {
+			ids = append(ids, fmt.Sprintf("%s ($%.2f/h)", g.ID, price))
 		}
 	}
 	if len(ids) == 0 {
@@ -177,10 +177,10 @@ func minCUDA(image string) string {
 // Create implements [Provider].
 func (r *RunPod) Create(ctx context.Context, spec Spec) (Machine, error) {
 	run := spec.Run
-	body := runpod.CreatePod{
+	body := runpod.CreateRequest{
 		Name:  spec.Name,
 		Image: run.Model.Image,
-		GPU:   &runpod.CreateGPU{ID: spec.Offer.GPU, Count: run.GPUs, MinCUDAVersion: minCUDA(run.Model.Image)},
+		GPU:   runpod.CreateGPU{ID: spec.Offer.GPU, Count: run.GPUs, MinCUDAVersion: minCUDA(run.Model.Image)},
 		Disk:  max(run.Model.ContainerDiskGB, 20), // less gave false answers of no capacity
 		Ports: []string{"22/tcp"},
 		Env: map[string]string{
@@ -214,7 +214,7 @@ func (r *RunPod) Create(ctx context.Context, spec Spec) (Machine, error) {
 
 // Get implements [Provider].
 func (r *RunPod) Get(ctx context.Context, id string) (Machine, error) {
-	p, err := r.api().Pod(ctx, id)
+	p, err := r.api().Get(ctx, id)
 	if err != nil {
 		return Machine{}, r.fault("get", id, err)
 	}
@@ -223,7 +223,7 @@ func (r *RunPod) Get(ctx context.Context, id string) (Machine, error) {
 
 // List implements [Provider].
 func (r *RunPod) List(ctx context.Context) ([]Machine, error) {
-	pods, err := r.api().Pods(ctx)
+	pods, err := r.api().List(ctx)
 	if err != nil {
 		return nil, r.fault("list", "", err)
 	}
@@ -238,9 +238,8 @@ func (r *RunPod) List(ctx context.Context) ([]Machine, error) {
 // first: it is ours, and it costs money.
 func (r *RunPod) Terminate(ctx context.Context, id string) error {
 	err := r.api().Delete(ctx, id)
-	var e *runpod.Error
-	if errors.As(err, &e) && e.Status == http.StatusConflict {
-		if p, gerr := r.api().Pod(ctx, id); gerr == nil && p.Locked {
+	if runpod.KindOf(err) == runpod.Conflict {
+		if p, gerr := r.api().Get(ctx, id); gerr == nil && p.Locked {
 			if err = r.api().Unlock(ctx, id); err == nil {
 				err = r.api().Delete(ctx, id)
 			}
@@ -254,11 +253,15 @@ func (r *RunPod) Terminate(ctx context.Context, id string) error {
 
 // Logs implements [Provider].
 func (r *RunPod) Logs(ctx context.Context, id string, lines int) ([]string, error) {
-	got, err := r.api().Logs(ctx, id, lines)
+	got, err := r.api().Logs(ctx, id, "", lines)
 	if err != nil {
-		return got, r.fault("logs", id, err)
+		return nil, r.fault("logs", id, err)
 	}
-	return got, nil
+	var text []string
+	for _, l := range got {
+		text = append(text, l.Source+": "+l.Line)
+	}
+	return text, nil
 }
 
 // machineOf reads a pod. A marker counts only under a name of ours.

@@ -2,7 +2,6 @@ package pod
 
 import (
 	"errors"
-	"net/http"
 	"strings"
 
 	"github.com/x/dail/internal/remote"
@@ -16,41 +15,18 @@ func (r *RunPod) fault(op, id string, err error) error {
 	if !errors.As(err, &e) {
 		return &ProviderError{Provider: "runpod", Op: op, ID: id, Kind: ErrBusy, Message: err.Error(), Err: err}
 	}
-	out := &ProviderError{Provider: "runpod", Op: op, ID: id, Message: e.Words(), RequestID: e.RequestID, Err: err}
-	out.Kind, out.Hint = r.kind(op, e)
-	return out
+	kind := kinds[e.Kind]
+	if e.Kind == runpod.NotFound && op != "get" && op != "terminate" && op != "logs" {
+		kind = ErrInvalid // what the request names is not there: a volume, a base URL
+	}
+	return &ProviderError{Provider: "runpod", Op: op, ID: id, Kind: kind, Message: e.Words(), RequestID: e.RequestID, Hint: e.Hint(), Err: err}
 }
 
-// kind reads the status by RunPod's table (runpod.md §1.5).
-func (r *RunPod) kind(op string, e *runpod.Error) (kind error, hint string) {
-	switch {
-	case e.Unclear():
-		return ErrUnclear, ""
-	case e.Capacity():
-		return ErrNoCapacity, ""
-	case e.Denied():
-		return ErrDenied, "the key may be restricted: runpod.io console → Settings → API Keys"
-	case e.Blocked():
-		return ErrInvalid, "this came from the wall in front of RunPod's API, not from the API: a proxy or a network that it distrusts"
-	}
-	switch e.Status {
-	case http.StatusUnauthorized:
-		return ErrUnauthorized, "check RUNPOD_API_KEY, in the environment or in .env"
-	case http.StatusPaymentRequired:
-		return ErrNoCredit, "load credit in RunPod's console; a pod needs an hour's worth to start"
-	case http.StatusGone:
-		return ErrInvalid, "this base URL is of an API that RunPod switched off; the one in use is " + runpod.BaseURL
-	case http.StatusNotFound:
-		if op == "get" || op == "terminate" || op == "logs" {
-			return ErrNotFound, ""
-		}
-		return ErrInvalid, "check DAIL_NETWORK_VOLUME_ID, and the base URL if you gave one"
-	case http.StatusConflict:
-		return ErrConflict, ""
-	case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge:
-		return ErrInvalid, ""
-	}
-	return ErrBusy, ""
+// kinds says what RunPod's kinds mean for the life of a pod.
+var kinds = map[runpod.Kind]error{
+	runpod.Transient: ErrBusy, runpod.RateLimited: ErrBusy, runpod.Unclear: ErrUnclear, runpod.Capacity: ErrNoCapacity,
+	runpod.Denied: ErrDenied, runpod.Unauthorized: ErrUnauthorized, runpod.NoCredit: ErrNoCredit, runpod.NotFound: ErrNotFound,
+	runpod.Conflict: ErrConflict, runpod.Blocked: ErrInvalid, runpod.Invalid: ErrInvalid, runpod.Gone: ErrInvalid,
 }
 
 // own is a refusal that comes from what RunPod said, not from RunPod.

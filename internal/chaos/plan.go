@@ -14,15 +14,15 @@ type Kill string
 
 // The kills.
 const (
-	KillNone     Kill = "none" // it ends by itself, whatever the cloud does
-	KillInt      Kill = "SIGINT"
-	KillTerm     Kill = "SIGTERM"
-	KillHup      Kill = "SIGHUP"
-	KillKill     Kill = "SIGKILL"
-	KillStop     Kill = "SIGSTOP" // it hangs: Ctrl-Z
-	KillPanic    Kill = "panic"   // of the goroutine that holds the pod
-	KillCrash    Kill = "crash"   // a panic of another one: no deferred call runs
-	KillBoth     Kill = "SIGKILL, and the watchdog"
+	KillNone  Kill = "none" // it ends by itself, whatever the cloud does
+	KillInt   Kill = "SIGINT"
+	KillTerm  Kill = "SIGTERM"
+	KillHup   Kill = "SIGHUP"
+	KillKill  Kill = "SIGKILL"
+	KillStop  Kill = "SIGSTOP" // it hangs: Ctrl-Z
+	KillPanic Kill = "panic"   // of the goroutine that holds the pod
+	KillCrash Kill = "crash"   // a panic of another one: no deferred call runs
+	KillBoth  Kill = "SIGKILL, and the watchdog"
 )
 
 // kills are drawn from, the harder ones more often.
