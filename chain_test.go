@@ -21,6 +21,7 @@ import (
 	"github.com/x/dail"
 	"github.com/x/dail/agents"
 	"github.com/x/dail/pod"
+	"github.com/x/dail/pod/podtest"
 	"github.com/x/dail/report"
 	"github.com/x/dail/sim"
 )
@@ -36,6 +37,8 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	pod.Main()     // the watchdog of what is rented here,
+	podtest.Main() // and the machines that are, are this binary too
 	if url := os.Getenv(askerVar); url != "" {
 		if err := ask(url, os.Getenv("ASKER_TOKEN")); err != nil {
 			fmt.Fprintln(os.Stderr, err)

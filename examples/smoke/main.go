@@ -17,10 +17,12 @@ import (
 	"syscall"
 
 	"github.com/x/dail"
+	"github.com/x/dail/pod"
 	"github.com/x/dail/report"
 )
 
 func main() {
+	pod.Main() // so that no pod is left behind if this program is killed
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
