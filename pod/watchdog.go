@@ -27,7 +27,7 @@ const (
 	// far out of breath that it gives nothing back either.
 	silentAfter = 40 * time.Second
 	// lookEach is how often the watchdog looks at its ledger.
-	lookEach = 5 * time.Second
+	lookEach = 2 * time.Second
 	// giveUpAfter is how long it tries to end one machine.
 	giveUpAfter = 24 * time.Hour
 	// logAge is how long its logs are kept.

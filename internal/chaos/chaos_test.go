@@ -1,0 +1,50 @@
+package chaos_test
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/x/dail/internal/chaos"
+	"github.com/x/dail/pod"
+	"github.com/x/dail/pod/podtest"
+)
+
+func TestMain(m *testing.M) {
+	pod.Main()
+	podtest.Main()
+	chaos.Main()
+	goleak.VerifyTestMain(m)
+}
+
+// A part of make chaos, which makes five hundred.
+func TestNoPodIsLeft(t *testing.T) {
+	t.Parallel()
+	res, err := chaos.Run(t.Context(), chaos.Options{Trials: 32, Seed: 4, Progress: t.Output()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := res.Err(); err != nil {
+		t.Error(err)
+	}
+	if res.Kills < res.Trials/2 {
+		t.Errorf("%d kills in %d trials", res.Kills, res.Trials)
+	}
+}
+
+// A trial from which a guard is taken out is caught: without these two, the
+// test above could pass because nothing was ever at stake.
+func TestAMissingGuardIsCaught(t *testing.T) {
+	for _, control := range []chaos.Control{chaos.NoWatchdog, chaos.NoSwitch} {
+		t.Run(string(control), func(t *testing.T) {
+			t.Parallel()
+			res, err := chaos.Run(t.Context(), chaos.Options{Trials: 1, Seed: 1, Control: control})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if res.Err() == nil || res.PodsLeft == 0 {
+				t.Errorf("without its %s nothing was left: %+v", control, res)
+			}
+		})
+	}
+}
