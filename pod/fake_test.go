@@ -174,3 +174,22 @@ func refuse(op string, n int, kind error) func(context.Context, string, string) 
 		return &ProviderError{Provider: "fake", Op: op, ID: id, Kind: kind, Message: "words of the provider", RequestID: "req-7"}
 	}
 }
+
+// made is how many machines there have ever been.
+func (c *fakeCloud) made() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.machines)
+}
+
+// endOf is when a machine was ended.
+func (c *fakeCloud) endOf(name string) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.machines {
+		if m.Name == name {
+			return m.ended
+		}
+	}
+	return time.Time{}
+}
