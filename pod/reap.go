@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -81,7 +82,7 @@ func Reap(ctx context.Context, p Provider, opts ReapOptions) ([]Reaped, error) {
 	}
 	machines, err := r.machines(ctx)
 	if err != nil {
-		return nil, errors.Join(err, r.unread)
+		return nil, errors.Join(append(r.errs, err)...)
 	}
 	results := make([]Reaped, 0, len(machines))
 	var due []Machine
@@ -95,10 +96,10 @@ func Reap(ctx context.Context, p Provider, opts ReapOptions) ([]Reaped, error) {
 		return nil, ErrNotConfirmed
 	}
 	if !opts.DryRun {
-		err = r.end(ctx, results)
+		r.end(ctx, results)
 	}
-	forgotten, forgetErr := r.forget(machines)
-	return append(results, forgotten...), errors.Join(err, forgetErr, r.unread)
+	results = append(results, r.forget(machines)...)
+	return results, errors.Join(r.errs...)
 }
 
 // reaper is the state of one Reap.
@@ -107,21 +108,15 @@ type reaper struct {
 	opts    ReapOptions
 	clk     Clock
 	owner   string
-	ledger  *ledger
+	account string           // see entry.Account
+	ledger  *ledger          // nil where it cannot be opened
 	entries map[string]entry // by name
-	account string
-	unread  error // entries that cannot be read
+	unclear map[string]bool  // names of machines of which nothing could be known
+	errs    []error          // what went wrong and stops nothing
 }
 
 func newReaper(p Provider, opts ReapOptions) (*reaper, error) {
-	r := &reaper{p: p, opts: opts, clk: clock.Or(opts.Clock), owner: Owner(), entries: make(map[string]entry)}
-	state, err := stateDir(opts.State)
-	if err != nil {
-		return nil, err
-	}
-	if r.ledger, err = openLedger(state); err != nil {
-		return nil, err
-	}
+	r := &reaper{p: p, opts: opts, clk: clock.Or(opts.Clock), owner: Owner(), entries: make(map[string]entry), unclear: make(map[string]bool)}
 	if s, ok := p.(Survivor); ok {
 		public, _, err := s.Handover()
 		if err != nil {
@@ -129,17 +124,44 @@ func newReaper(p Provider, opts ReapOptions) (*reaper, error) {
 		}
 		r.account = string(public)
 	}
-	good, bad, err := r.ledger.entries()
-	if err != nil {
-		return nil, err
+	if err := r.read(); err != nil {
+		// A full disk must not stop who wants to end a bill. The careful form
+		// finds no reason to end anything then.
+		r.errs = append(r.errs, err)
 	}
+	return r, nil
+}
+
+// read takes in the ledger.
+func (r *reaper) read() error {
+	state, err := stateDir(r.opts.State)
+	if err != nil {
+		return err
+	}
+	l, err := openLedger(state)
+	if err != nil {
+		return err
+	}
+	good, bad, err := l.entries()
+	if err != nil {
+		return err
+	}
+	r.ledger = l
 	for _, e := range good {
 		r.entries[e.Name] = e
 	}
 	for _, e := range bad {
-		r.unread = errors.Join(r.unread, e)
+		r.errs = append(r.errs, e)
 	}
-	return r, nil
+	return nil
+}
+
+// strike takes an entry out of the ledger.
+func (r *reaper) strike(name string) error {
+	if r.ledger == nil {
+		return nil
+	}
+	return r.ledger.remove(name)
 }
 
 // machines are those with our name that exist: the provider's list, and what
@@ -152,7 +174,7 @@ func (r *reaper) machines(ctx context.Context) ([]Machine, error) {
 	ours := slices.DeleteFunc(slices.Clone(all), func(m Machine) bool {
 		return m.State == Gone || !strings.HasPrefix(m.Name, NamePrefix)
 	})
-	for _, e := range r.entries {
+	for _, e := range r.sorted() {
 		listed := slices.ContainsFunc(all, func(m Machine) bool { return m.Name == e.Name })
 		if e.ID == "" || listed || !r.here(e) {
 			continue
@@ -161,8 +183,13 @@ func (r *reaper) machines(ctx context.Context) ([]Machine, error) {
 		switch {
 		case errors.Is(err, ErrNotFound), err == nil && m.State == Gone:
 		case err != nil:
-			return nil, fmt.Errorf("provider %s: whether machine %s exists is not known: %w", r.p.About().Name, e.ID, err)
-		case m.Name == e.Name:
+			r.unclear[e.Name] = true
+			r.errs = append(r.errs, fmt.Errorf("provider %s: whether machine %s (%s) exists is not known: %w", r.p.About().Name, e.Name, e.ID, err))
+		case m.Name != e.Name:
+			r.unclear[e.Name] = true
+			r.errs = append(r.errs, fmt.Errorf("provider %s: machine %s is ours and was given another name, %q, so it is not touched: %s",
+				r.p.About().Name, e.ID, m.Name, endByHand(r.p, e.ID, m.Name)))
+		default:
 			ours = append(ours, m)
 		}
 	}
@@ -229,7 +256,7 @@ func madeAt(m Machine) time.Time {
 }
 
 // end ends what is to be ended, and writes into the results what came of it.
-func (r *reaper) end(ctx context.Context, results []Reaped) error {
+func (r *reaper) end(ctx context.Context, results []Reaped) {
 	var g errgroup.Group // of which one failure cancels nothing
 	g.SetLimit(reapAtOnce)
 	errs := make([]error, len(results))
@@ -245,22 +272,21 @@ func (r *reaper) end(ctx context.Context, results []Reaped) error {
 				res.Action, res.Reason, errs[i] = ActionFailed, err.Error(), err
 				return nil
 			}
-			res.Action, errs[i] = ActionEnded, r.ledger.remove(res.Machine.Name)
+			res.Action, errs[i] = ActionEnded, r.strike(res.Machine.Name)
 			return nil
 		})
 	}
 	_ = g.Wait() // each error is in errs
-	return errors.Join(errs...)
+	r.errs = append(r.errs, errs...)
 }
 
 // forget takes entries out of the ledger that no machine belongs to, and that
 // nobody is at work on.
-func (r *reaper) forget(machines []Machine) ([]Reaped, error) {
+func (r *reaper) forget(machines []Machine) []Reaped {
 	var done []Reaped
-	var errs []error
-	for _, e := range r.entries {
+	for _, e := range r.sorted() {
 		exists := slices.ContainsFunc(machines, func(m Machine) bool { return m.Name == e.Name })
-		if exists || !r.here(e) || alive(e) || watched(e) {
+		if exists || r.unclear[e.Name] || !r.here(e) || alive(e) || watched(e) {
 			continue
 		}
 		res := Reaped{Machine: Machine{ID: e.ID, Name: e.Name, USDPerHour: e.USDPerHour}, Action: ActionForgotten}
@@ -273,11 +299,15 @@ func (r *reaper) forget(machines []Machine) ([]Reaped, error) {
 			if r.opts.DryRun {
 				res.Action = ActionWouldForget
 			} else {
-				errs = append(errs, r.ledger.remove(e.Name))
+				r.errs = append(r.errs, r.strike(e.Name))
 			}
 		}
 		done = append(done, res)
 	}
-	slices.SortFunc(done, func(a, b Reaped) int { return strings.Compare(a.Machine.Name, b.Machine.Name) })
-	return done, errors.Join(errs...)
+	return done
+}
+
+// sorted are the ledger's entries, by name.
+func (r *reaper) sorted() []entry {
+	return slices.SortedFunc(maps.Values(r.entries), func(a, b entry) int { return strings.Compare(a.Name, b.Name) })
 }

@@ -29,13 +29,14 @@ type sentry struct {
 	known  map[string]entry // the last that was read of each entry of the run
 	busy   map[string]bool  // entries whose machines are being ended
 	over   map[string]bool  // entries that were given up
+	doubts map[string]entry // entries that others took out of the ledger
 	unread map[string]bool  // paths that could not be read; for the log
 	tasks  sync.WaitGroup
 }
 
 func newSentry(j job, p Provider, l *ledger, clk Clock, log io.Writer) *sentry {
 	return &sentry{job: j, provider: p, ledger: l, clk: clk, log: log,
-		known: make(map[string]entry), busy: make(map[string]bool), over: make(map[string]bool), unread: make(map[string]bool)}
+		known: make(map[string]entry), busy: make(map[string]bool), over: make(map[string]bool), doubts: make(map[string]entry), unread: make(map[string]bool)}
 }
 
 // say writes one line of the log.
@@ -82,7 +83,7 @@ func (s *sentry) stand(in *bufio.Reader) int {
 		if open.Err() != nil {
 			orphaned = "the program has ended"
 		}
-		if left := s.look(orphaned); left == 0 && open.Err() != nil {
+		if left := s.look(orphaned); left == 0 && open.Err() != nil && s.verified() {
 			return s.leave()
 		}
 	}
@@ -159,12 +160,46 @@ func (s *sentry) read() {
 			s.say("%s %s: %s, until %s%s", e.Name, e.ID, e.State, e.Deadline.UTC().Format(time.RFC3339), keptText(e))
 		}
 	}
-	for name := range s.known {
+	for name, e := range s.known {
 		if !there[name] && !s.busy[name] {
-			s.say("%s: given back by the program, or by hand", name)
+			s.say("%s %s: taken out of the ledger by the program, or by hand", name, e.ID)
 			delete(s.known, name)
+			if !s.ledger.has(name) { // else another program has taken it over
+				s.doubts[name] = e
+			}
 		}
 	}
+}
+
+// verified is the last look, at the provider itself: what others took out of
+// the ledger must be gone there, too. Whatever is not goes back into the
+// ledger, to be ended, and the answer is no. It is one call, and only made once
+// the program has ended; where it fails, the ledger's word stands.
+func (s *sentry) verified() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.doubts) == 0 {
+		return true
+	}
+	all, err := call(context.Background(), s.clk, s.provider.List)
+	if err != nil {
+		s.say("whether everything is gone could not be verified: %v", err)
+	}
+	before := len(s.known)
+	for _, m := range all {
+		e, ok := s.doubts[m.Name]
+		if !ok || m.State == Gone {
+			continue
+		}
+		e.ID, e.Keep = m.ID, time.Time{}
+		s.say("%s %s: it is not in the ledger any more, but the provider shows it (%s)", e.Name, e.ID, m.Status)
+		if err := s.ledger.put(e); err != nil {
+			s.say("%v", err)
+		}
+		s.known[e.Name] = e
+	}
+	clear(s.doubts)
+	return len(s.known) == before
 }
 
 // unreadable says once what cannot be read. What it said before still counts.

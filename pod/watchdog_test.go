@@ -1,0 +1,505 @@
+package pod
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"github.com/x/dail/internal/clock"
+)
+
+// patience is how long real processes may take for what they surely do. It is
+// no measure of anything.
+const patience = time.Minute
+
+// trial is one program with a machine, in a process of its own, its watchdog
+// in another, and a cloud in this one.
+type trial struct {
+	t        *testing.T
+	clk      clock.Fast
+	cloud    *cloudServer
+	state    string
+	cmd      *exec.Cmd
+	out      *bufio.Reader
+	watchdog process
+}
+
+// runProgram starts a program and waits until it is where it is to stand.
+func runProgram(t *testing.T, times float64, p program, prepare ...func(tr *trial)) *trial {
+	t.Helper()
+	tr := &trial{t: t, clk: clock.Fast{Origin: time.Now(), Times: times}, state: t.TempDir()}
+	tr.cloud = serveCloud(t, tr.clk)
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr.cmd = exec.Command(exe)
+	tr.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	for _, f := range prepare {
+		f(tr)
+	}
+	origin, err := tr.clk.MarshalText()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.URL, p.State, p.Run, p.Clock = tr.cloud.url, tr.state, "run1", string(origin)
+	text, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr.cmd.Env = append(os.Environ(), programEnv+"="+string(text), programKeyEnv+"="+cloudKey)
+	tr.cmd.Stderr = io.Discard // of the one that panics
+	out, err := tr.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tr.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(tr.cleanUp)
+	tr.out = bufio.NewReader(out)
+	line, err := tr.out.ReadString('\n')
+	if _, scanErr := fmt.Sscanf(line, "%d %s\n", &tr.watchdog.PID, &tr.watchdog.Start); err != nil || (scanErr != nil && !p.NoWatchdog) {
+		t.Fatalf("the program said %q (%v, %v)", line, err, scanErr)
+	}
+	return tr
+}
+
+// cleanUp leaves no process behind, whatever the test found.
+func (tr *trial) cleanUp() {
+	_ = tr.cmd.Process.Kill()
+	_ = tr.cmd.Wait()
+	for until := time.Now().Add(patience); tr.watchdog.alive() && !tr.t.Failed() && time.Now().Before(until); {
+		time.Sleep(time.Millisecond)
+	}
+	if tr.watchdog.alive() {
+		tr.t.Errorf("the watchdog did not end; its log:\n%s", tr.log())
+		_ = syscall.Kill(tr.watchdog.PID, syscall.SIGKILL)
+		for tr.watchdog.alive() {
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
+func (tr *trial) log() string {
+	text, _ := os.ReadFile(filepath.Join(tr.state, "watchdog", "run1.log"))
+	return string(text)
+}
+
+func (tr *trial) signal(sig syscall.Signal) {
+	tr.t.Helper()
+	if err := tr.cmd.Process.Signal(sig); err != nil {
+		tr.t.Fatal(err)
+	}
+}
+
+// await waits until something is so.
+func (tr *trial) await(what string, is func() bool) {
+	tr.t.Helper()
+	for until := time.Now().Add(patience); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(until) {
+			tr.t.Fatalf("in vain for %v: %s; machines %v; the log:\n%s", patience, what, tr.cloud.alive(), tr.log())
+		}
+	}
+}
+
+func (tr *trial) entries() []entry {
+	tr.t.Helper()
+	l := &ledger{dir: filepath.Join(tr.state, "ledger")}
+	good, bad, err := l.entries()
+	if err != nil || len(bad) > 0 {
+		tr.t.Fatal(bad, err)
+	}
+	return good
+}
+
+// awaitEnd waits until all of ours is gone and the watchdog with it.
+func (tr *trial) awaitEnd() {
+	tr.t.Helper()
+	tr.await("nothing of ours in the ledger", func() bool { return len(tr.entries()) == 0 })
+	tr.await("the end of the watchdog", func() bool { return !tr.watchdog.alive() })
+	tr.wantAlive()
+}
+
+func (tr *trial) wantAlive(ours ...string) {
+	tr.t.Helper()
+	if diff := cmp.Diff(append([]string{"somebody-elses"}, ours...), tr.cloud.alive()); diff != "" {
+		tr.t.Errorf("machines (-want +got):\n%s\nthe log:\n%s", diff, tr.log())
+	}
+}
+
+// The promise: whatever kills the program, at whatever point, what it had is
+// given back.
+func TestKilledProgramLeavesNothing(t *testing.T) {
+	for _, until := range []string{"intended", "answered", "created", "serving", "terminating"} {
+		t.Run(until, func(t *testing.T) {
+			t.Parallel()
+			// The time that a machine which was never asked for is waited for is ten
+			// minutes.
+			times := map[bool]float64{true: 200, false: 20}[until == "intended"]
+			tr := runProgram(t, times, program{Until: until})
+			if n := len(tr.entries()); n != 1 {
+				t.Errorf("%d entries in the ledger", n)
+			}
+			if until != "intended" && len(tr.cloud.alive()) != 2 {
+				t.Errorf("machines %v", tr.cloud.alive())
+			}
+			tr.signal(syscall.SIGKILL)
+			tr.awaitEnd()
+		})
+	}
+}
+
+// The control of the test above: with nobody on guard the machine stays.
+func TestKilledProgramWithoutWatchdogLeavesItsMachine(t *testing.T) {
+	t.Parallel()
+	tr := runProgram(t, 200, program{Until: "serving", NoWatchdog: true})
+	tr.signal(syscall.SIGKILL)
+	began := tr.clk.Now()
+	tr.await("five minutes", func() bool { return tr.clk.Now().Sub(began) > 5*time.Minute })
+	if len(tr.entries()) != 1 {
+		t.Error("the entry is gone")
+	}
+	tr.wantAlive(tr.entries()[0].Name)
+}
+
+func TestProgramKilledWhileItsMachineIsMade(t *testing.T) {
+	t.Parallel()
+	tr := runProgram(t, 60, program{Until: "asking"}, func(tr *trial) {
+		tr.cloud.mu.Lock()
+		defer tr.cloud.mu.Unlock()
+		tr.cloud.late = 40 * time.Second
+	})
+	<-tr.cloud.asked // the request is there, the answer is not
+	tr.signal(syscall.SIGKILL)
+	tr.wantAlive()
+	tr.await("the late machine", func() bool { return tr.cloud.made() == 2 })
+	tr.awaitEnd()
+}
+
+func TestProgramEndsByItself(t *testing.T) {
+	for _, until := range []string{"panic", "exit"} {
+		t.Run(until, func(t *testing.T) {
+			t.Parallel()
+			tr := runProgram(t, 20, program{Until: until})
+			tr.awaitEnd()
+		})
+	}
+}
+
+func TestProgramThatGivesBackTakesItsWatchdogAlong(t *testing.T) {
+	t.Parallel()
+	tr := runProgram(t, 20, program{Until: "clean"})
+	rest, err := io.ReadAll(tr.out)
+	if waitErr := tr.cmd.Wait(); err != nil || waitErr != nil || len(rest) > 0 {
+		t.Errorf("the program said %q (%v, %v)", rest, err, waitErr)
+	}
+	tr.wantAlive()
+}
+
+func TestStoppedProgramIsEndedForItsSilence(t *testing.T) {
+	t.Parallel()
+	tr := runProgram(t, 60, program{Until: "serving"})
+	began := tr.clk.Now()
+	tr.signal(syscall.SIGSTOP)
+	tr.await("nothing in the ledger", func() bool { return len(tr.entries()) == 0 })
+	tr.wantAlive()
+	if !strings.Contains(tr.log(), "not been heard of") {
+		t.Errorf("the log does not say why:\n%s", tr.log())
+	}
+	t.Logf("ended %v after the stop", tr.clk.Now().Sub(began))
+	tr.signal(syscall.SIGCONT) // it may come back, it may not
+	if !tr.watchdog.alive() {
+		t.Error("the watchdog left its post while the program is there")
+	}
+	tr.signal(syscall.SIGKILL)
+	tr.awaitEnd()
+}
+
+func TestKeptMachineOutlivesItsProgram(t *testing.T) {
+	t.Parallel()
+	var pipe *os.File
+	tr := runProgram(t, 60, program{Until: "kept"}, func(tr *trial) {
+		// The program inherits the end of somebody's pipe.
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		pipe = r
+		tr.cmd.ExtraFiles = []*os.File{w}
+		t.Cleanup(func() { r.Close(); w.Close() })
+	})
+	e := tr.entries()[0]
+	tr.signal(syscall.SIGKILL)
+	_ = tr.cmd.Wait()
+	tr.cmd.ExtraFiles[0].Close()
+	if _, err := io.ReadAll(pipe); err != nil {
+		t.Error(err)
+	}
+	// That the pipe has ended means that the watchdog does not hold it.
+	if tr.clk.Now().Before(e.Keep) {
+		if !tr.watchdog.alive() {
+			t.Error("the watchdog has ended before its time")
+		}
+		if alive := tr.cloud.alive(); tr.clk.Now().Before(e.Keep) && !slices.Contains(alive, e.Name) {
+			t.Errorf("ended before its time; the log:\n%s", tr.log())
+		}
+	}
+	tr.awaitEnd()
+	if ended := tr.cloud.endOf(e.Name); ended.Before(e.Keep) {
+		t.Errorf("ended at %v, kept until %v", ended, e.Keep)
+	}
+}
+
+func TestWatchdogIsDeafToSignals(t *testing.T) {
+	t.Parallel()
+	tr := runProgram(t, 20, program{Until: "serving"})
+	if sid, err := unix.Getsid(tr.watchdog.PID); err != nil || sid != tr.watchdog.PID {
+		t.Errorf("it is in session %d, process %d (%v)", sid, tr.watchdog.PID, err)
+	}
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		if err := syscall.Kill(tr.watchdog.PID, sig); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tr.wantAlive(tr.entries()[0].Name)
+	// The whole group, as a terminal's Ctrl-C or a supervisor does it.
+	if err := syscall.Kill(-tr.cmd.Process.Pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	tr.awaitEnd()
+}
+
+// A new build replaces the program's file while it runs.
+func TestWatchdogOfAProgramWhoseFileIsGone(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("SKIP: needs Linux: elsewhere a program cannot be executed again without its file")
+	}
+	t.Parallel()
+	tr := runProgram(t, 20, program{Until: "serving", Vanish: true}, func(tr *trial) {
+		binary, err := os.ReadFile(tr.cmd.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tr.cmd.Path = filepath.Join(t.TempDir(), "program")
+		if err := os.WriteFile(tr.cmd.Path, binary, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	})
+	tr.signal(syscall.SIGKILL)
+	tr.awaitEnd()
+}
+
+// The key goes through the pipe and nowhere else.
+func TestWatchdogShowsNoSecret(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("SKIP: needs /proc: another process's environment cannot be read here")
+	}
+	t.Parallel()
+	tr := runProgram(t, 20, program{Until: "serving"})
+	holds := func(path string) bool {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Error(err)
+		}
+		return strings.Contains(string(text), cloudKey)
+	}
+	proc := func(pid int, file string) string { return fmt.Sprintf("/proc/%d/%s", pid, file) }
+	if !holds(proc(tr.cmd.Process.Pid, "environ")) {
+		t.Error("control: the planted key is not found where it was planted")
+	}
+	for _, file := range []string{"environ", "cmdline"} {
+		if holds(proc(tr.watchdog.PID, file)) {
+			t.Errorf("the watchdog's %s holds the key", file)
+		}
+	}
+	if env, _ := os.ReadFile(proc(tr.watchdog.PID, "environ")); strings.Contains(string(env), programEnv) {
+		t.Errorf("the watchdog was given all of the environment: %q", env)
+	}
+	tr.signal(syscall.SIGKILL)
+	tr.awaitEnd()
+	files := 0
+	err := filepath.WalkDir(tr.state, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		files++
+		if info, err := d.Info(); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v (%v)", path, info.Mode(), err)
+		}
+		if holds(path) {
+			t.Errorf("%s holds the key", path)
+		}
+		return nil
+	})
+	if err != nil || files == 0 {
+		t.Errorf("%d files, %v", files, err)
+	}
+}
+
+// hereDuty is what a watchdog of this very process is started for.
+func hereDuty(t *testing.T) (*cloudServer, *cloudClient, duty) {
+	clk := clock.Fast{Origin: time.Now(), Times: 20}
+	c := serveCloud(t, clk)
+	client, err := openCloud([]byte(c.url), []byte(cloudKey), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cloud := client.(*cloudClient)
+	t.Cleanup(cloud.http.CloseIdleConnections)
+	return c, cloud, duty{Provider: cloud, Run: "run1", State: t.TempDir(), Clock: clk}
+}
+
+func TestProgramNoticesThatItsWatchdogDied(t *testing.T) {
+	_, _, d := hereDuty(t)
+	w, err := startWatchdog(t.Context(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(w.process.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-w.done
+	if err := syscall.Kill(w.process.PID, 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("a zombie is left: %v", err)
+	}
+	w.close()
+	w.close()
+}
+
+// What could not be ended is left to the watchdog: close does not wait for it.
+func TestCloseLeavesTheRestToTheWatchdog(t *testing.T) {
+	c, cloud, d := hereDuty(t)
+	w, err := startWatchdog(t.Context(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := d.Clock.Now()
+	spec := Spec{Name: NewName(now), Marker: Marker{Owner: "kim@box", Run: d.Run, Deadline: now.Add(time.Hour)}}
+	e := w.intent(spec)
+	m, err := cloud.Create(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.ID, e.State = m.ID, stateServing
+	put(t, w.ledger, e)
+	if !alive(e) || !watched(e) {
+		t.Error("the entry does not say who answers for it")
+	}
+	w.close()
+	<-w.done
+	if got := c.alive(); len(got) != 1 || w.ledger.has(spec.Name) {
+		t.Errorf("machines %v", got)
+	}
+}
+
+func TestWatchdogThatCannotBeStarted(t *testing.T) {
+	_, cloud, whole := hereDuty(t)
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	kinds := mainKinds.Load()
+	cancelled, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("never mind"))
+	tests := []struct {
+		name  string
+		spoil func(d *duty) context.Context
+		want  string
+	}{
+		{"main without Main", func(*duty) context.Context { mainKinds.Store(nil); return t.Context() }, "pod.Main() the first line of main"},
+		{"a kind that Main does not know", func(*duty) context.Context { mainKinds.Store(&[]Kind{}); return t.Context() }, `"cloud"`},
+		{"a clock of one's own", func(d *duty) context.Context { d.Clock = lid{}; return t.Context() }, "pod.lid"},
+		{"a state folder that is none", func(d *duty) context.Context { d.State = file; return t.Context() }, "DAIL_STATE"},
+		{"a provider that the watchdog cannot open", func(d *duty) context.Context {
+			d.Provider = &cloudClient{URL: cloud.URL}
+			return t.Context()
+		}, "cannot be opened again: no key came"},
+		{"a cancelled program", func(*duty) context.Context { return cancelled }, "never mind"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			defer mainKinds.Store(kinds)
+			d := whole
+			ctx := tt.spoil(&d)
+			w, err := startWatchdog(ctx, d)
+			if err == nil {
+				w.close()
+			}
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("err = %v, want %s", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestWatchdogIsNoCommandForPeople(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe, watchdogArg) // its stdin is /dev/null
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(string(out), "make reap") {
+		t.Errorf("%v: %s", err, out)
+	}
+	cmd = exec.Command(exe, watchdogArg)
+	cmd.Stdin = strings.NewReader("rm -rf\n")
+	out, err = cmd.CombinedOutput()
+	if !errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(string(out), "job cannot be read") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+func TestOldLogsArePruned(t *testing.T) {
+	state := t.TempDir()
+	dir := filepath.Join(state, "watchdog")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, age := range map[string]time.Duration{"old.log": logAge + time.Hour, "new.log": logAge - time.Hour, "old.txt": 2 * logAge} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, time.Time{}, time.Now().Add(-age)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path, err := logFile(state, "../odd run")
+	if err != nil || path != filepath.Join(dir, "_odd_run.log") {
+		t.Errorf("%s, %v", path, err)
+	}
+	var left []string
+	files, err := os.ReadDir(dir)
+	for _, f := range files {
+		left = append(left, f.Name())
+	}
+	if diff := cmp.Diff([]string{"new.log", "old.txt"}, left); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+}
+
+func TestWatchdogEnv(t *testing.T) {
+	got := watchdogEnv([]string{"HOME=/h", "RUNPOD_API_KEY=k", "HTTPS_PROXY=http://p", "HF_TOKEN=t", "DAIL_STATE=/s", "PATH=/bin", "HOMER=x", "odd"})
+	if diff := cmp.Diff([]string{"HOME=/h", "HTTPS_PROXY=http://p", "DAIL_STATE=/s", "PATH=/bin"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
