@@ -185,8 +185,11 @@ func TestLedgerIsSharedByMany(t *testing.T) {
 			}
 		})
 	}
+	l, err := openLedger(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
 	readers.Go(func() {
-		l := &ledger{dir: filepath.Join(dir, "ledger")}
 		for {
 			if _, bad, err := l.entries(); err != nil || len(bad) > 0 {
 				t.Error(bad, err)
