@@ -316,3 +316,18 @@ func TestRentalRefusals(t *testing.T) {
 		})
 	}
 }
+
+// The same through OpenSSH's own sshd, unprivileged, on a free port.
+func TestRealSshd(t *testing.T) {
+	if os.Getenv("DAIL_REAL") == "" {
+		t.Skip("SKIP: needs OpenSSH's sshd; make test-real installs it")
+	}
+	needToolchain(t)
+	sshd, err := exec.LookPath("sshd")
+	if err != nil {
+		if sshd, err = exec.LookPath("/usr/sbin/sshd"); err != nil {
+			t.Fatalf("make test-real should have installed openssh-server: %v", err)
+		}
+	}
+	rentSmoke(t, func(c *podtest.Config) { c.Sshd = sshd })
+}
