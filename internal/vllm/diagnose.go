@@ -131,18 +131,27 @@ func Diagnose(lines []string) (Cause, bool) {
 	best := len(failures)
 	var cause Cause
 	for _, line := range lines {
-		lvl, msg := split(line)
-		if lvl == quiet || isBar(msg) {
-			continue
-		}
-		for i, f := range failures[:best] {
-			if m := f.re.FindStringSubmatchIndex(msg); m != nil {
-				best, cause = i, f.cause(msg, m)
-				break
+		for _, part := range unglue(line) {
+			lvl, msg := split(part)
+			if lvl == quiet || isBar(msg) {
+				continue
+			}
+			if i, m := match(msg, best); m != nil {
+				best, cause = i, failures[i].cause(msg, m)
 			}
 		}
 	}
 	return cause, best < len(failures)
+}
+
+// match finds the first of the first n rows that a message fits.
+func match(msg string, n int) (row int, groups []int) {
+	for i, f := range failures[:n] {
+		if m := f.re.FindStringSubmatchIndex(msg); m != nil {
+			return i, m
+		}
+	}
+	return n, nil
 }
 
 // exceptionRE is the last line of a traceback that says what went wrong.

@@ -67,6 +67,8 @@ func TestKnownFailures(t *testing.T) {
 		{"ERROR: HTTPSConnectionPool(host='pypi.org', port=443): Max retries exceeded with url: /simple/vllm/", "network", "internet", 0},
 		{core + "EngineCore failed to start.", "engine", "", 0},
 		{"RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}", "engine", "", 0},
+		{"Loading safetensors checkpoint shards:  50% Completed | 2/4 [00:01<00:01,  1.6it/s](EngineCore_DP0 pid=2) ERROR 11-24 04:11:41 [core.py:708] torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.50 GiB.", "gpu-memory", "", 0},
+		{"Capturing CUDA graphs:  50%|█████     | 17/34 [00:09<00:09,  1.7it/s]\x1b[0;36m(Worker_TP0 pid=611)\x1b[0;0m ERROR 08-19 14:02:26 [x.py:1] RuntimeError: NCCL error: x", "nccl", "", 0},
 		{"[rank0]: torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 1.00 GiB.", "gpu-memory", "", 0},
 		{"\x1b[0;36m(Worker_TP0 pid=611)\x1b[0;0m ERROR 08-19 14:02:26 [v1/executor/multiproc.py:1] RuntimeError: NCCL error: x", "nccl", "", 0},
 	} {

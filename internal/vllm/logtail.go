@@ -33,8 +33,10 @@ func (t *logTail) add(text []byte) []string {
 			i = len(t.rest)
 		}
 		if line := string(bytes.TrimSpace(t.rest[:i])); line != "" {
-			lines = append(lines, line)
-			t.keep(line)
+			for _, part := range unglue(line) {
+				lines = append(lines, part)
+				t.keep(part)
+			}
 		}
 		t.rest = t.rest[min(i+1, len(t.rest)):]
 	}

@@ -198,3 +198,19 @@ func bar(phase Phase, text string, m []string) Event {
 func isBar(msg string) bool {
 	return strings.Contains(msg, "%|") || strings.Contains(msg, "% Completed |")
 }
+
+// gluedRE is a progress bar and what was written behind it: a bar ends without
+// the end of a line, so the error that ends a start often stands there.
+var gluedRE = regexp.MustCompile(`^(.*?%(?:\|| Completed \|)[^\[]*\[[^\]]*\])\s*(\S.*)$`)
+
+// unglue returns the lines that stand in one.
+func unglue(line string) []string {
+	var lines []string
+	for {
+		m := gluedRE.FindStringSubmatch(line)
+		if m == nil {
+			return append(lines, line)
+		}
+		lines, line = append(lines, m[1]), m[2]
+	}
+}

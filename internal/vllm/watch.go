@@ -2,7 +2,6 @@ package vllm
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +11,9 @@ import (
 )
 
 const (
-	// pollEvery is how often the log is looked at.
+	// pollFirst and pollEvery are how often the log is looked at, at first and
+	// when the start turns out to be a long one.
+	pollFirst = 250 * time.Millisecond
 	pollEvery = 2 * time.Second
 	// pollLimit is how long one look may take, should the connection hang.
 	pollLimit = time.Minute
@@ -33,7 +34,7 @@ var errHangs = errors.New("it reported a failure and did not go on")
 func Watch(ctx context.Context, m Machine, clk clock.Clock, report func(Event)) (port int, err error) {
 	w := &watch{m: m, clk: clock.Or(clk), report: report, log: newLog(), said: map[string]bool{}, now: Event{Phase: PhaseStart}}
 	var lost error
-	for {
+	for every := pollFirst; ; every = min(2*every, pollEvery) {
 		seen, err := w.poll(ctx)
 		switch {
 		case err == nil:
@@ -48,7 +49,7 @@ func Watch(ctx context.Context, m Machine, clk clock.Clock, report func(Event)) 
 		case ctx.Err() == nil:
 			lost = fmt.Errorf("the machine cannot be asked: %w", err)
 		}
-		if w.clk.Sleep(ctx, pollEvery) != nil {
+		if w.clk.Sleep(ctx, every) != nil {
 			return 0, w.fail(look{alive: true, status: -1}, errors.Join(context.Cause(ctx), lost))
 		}
 	}
@@ -212,11 +213,10 @@ func (w *watch) fail(l look, why error) *StartError {
 	if e.Exited || !w.doubted.IsZero() {
 		lines := w.log.all()
 		c, ok := Diagnose(lines)
-		if !ok || c.general {
-			c.Name, c.Text = "unknown", cmp.Or(exception(lines), c.Text)
-			c.Advice = e.Advice
+		if text := exception(lines); (!ok || c.general) && text != "" {
+			c, ok = Cause{Name: "unknown", Text: text, Advice: e.Advice}, true
 		}
-		if c.Text != "" {
+		if ok {
 			e.Cause, e.Advice = &c, c.Advice
 		}
 	}

@@ -109,6 +109,21 @@ func TestErrorsThatAreGotOverAreNone(t *testing.T) {
 	}
 }
 
+// TestWhatIsWrittenBehindABarIsRead: a bar ends without the end of a line.
+func TestWhatIsWrittenBehindABarIsRead(t *testing.T) {
+	bar := "\rLoading safetensors checkpoint shards:  50% Completed | 2/4 [00:01<00:01,  1.6it/s]"
+	_, _, err := watchAll(t, &recorded{log: head + bar + bar + "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.50 GiB.\n", chunk: 50, status: "1"})
+	var start *vllm.StartError
+	if !errors.As(err, &start) || start.Cause == nil || start.Cause.Name != "gpu-memory" ||
+		len(start.Lines) != 1 || !strings.HasPrefix(start.Lines[0], "torch.OutOfMemoryError") {
+		t.Errorf("%v", err)
+	}
+	_, port, err := watchAll(t, &recorded{log: head + bar + "INFO:     Application startup complete.\n", chunk: 50})
+	if err != nil || port != 8123 {
+		t.Errorf("port %d, %v", port, err)
+	}
+}
+
 func TestALostConnectionIsNoFailure(t *testing.T) {
 	lost := errors.New("connection reset by peer")
 	events, port, err := watchAll(t, &recorded{
