@@ -371,6 +371,25 @@ func TestWatchdogGivesUpLoudly(t *testing.T) {
 	})
 }
 
+func TestWatchdogOutlivesAPanic(t *testing.T) {
+	onGuard(t, clock.Wall{}, func(t *testing.T, p *post) {
+		p.machine()
+		panics := 2
+		p.cloud.fault = func(context.Context, string, string) error {
+			if panics--; panics >= 0 {
+				panic("on purpose")
+			}
+			return nil
+		}
+		p.program.Close()
+		p.want(0)
+		p.wantLedger()
+		if !strings.Contains(p.said(), "panic: on purpose") {
+			t.Errorf("the log does not say so:\n%s", p.said())
+		}
+	})
+}
+
 // Somebody sees to it while the watchdog still tries, with a key that no
 // longer works for it.
 func TestWatchdogStopsWhenOthersHaveSeenToIt(t *testing.T) {
