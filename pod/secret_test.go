@@ -18,10 +18,18 @@ import (
 func TestSecretHidesItself(t *testing.T) {
 	const text = "rpa_PLANTED"
 	forms := map[string]func(v any) string{
-		"yaml":  func(v any) string { b, _ := yaml.Marshal(v); return string(b) },
-		"json":  func(v any) string { b, _ := json.Marshal(v); return string(b) },
-		"slog":  func(v any) string { var b bytes.Buffer; slog.New(slog.NewJSONHandler(&b, nil)).Info("m", "v", v); return b.String() },
-		"text":  func(v any) string { var b bytes.Buffer; slog.New(slog.NewTextHandler(&b, nil)).Info("m", "v", v); return b.String() },
+		"yaml": func(v any) string { b, _ := yaml.Marshal(v); return string(b) },
+		"json": func(v any) string { b, _ := json.Marshal(v); return string(b) },
+		"slog": func(v any) string {
+			var b bytes.Buffer
+			slog.New(slog.NewJSONHandler(&b, nil)).Info("m", "v", v)
+			return b.String()
+		},
+		"text": func(v any) string {
+			var b bytes.Buffer
+			slog.New(slog.NewTextHandler(&b, nil)).Info("m", "v", v)
+			return b.String()
+		},
 		"error": func(v any) string { return fmt.Errorf("a: %w: %v", fmt.Errorf("%s", v), v).Error() },
 	}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%10.3s"} {

@@ -25,9 +25,9 @@ const (
 	beatEach = 10 * time.Second
 	// silentAfter is the silence after which it counts as gone: stopped, or so
 	// far out of breath that it gives nothing back either.
-	silentAfter = 2 * time.Minute
+	silentAfter = 40 * time.Second
 	// lookEach is how often the watchdog looks at its ledger.
-	lookEach = 5 * time.Second
+	lookEach = 2 * time.Second
 	// giveUpAfter is how long it tries to end one machine.
 	giveUpAfter = 24 * time.Hour
 	// logAge is how long its logs are kept.

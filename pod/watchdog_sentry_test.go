@@ -267,7 +267,7 @@ func TestStandingStillIsNotTakenForSilence(t *testing.T) {
 	clk := lid{sleeps: new(atomic.Int32)}
 	onGuard(t, clk, func(t *testing.T, p *post) {
 		e := p.machine()
-		time.Sleep(11 * time.Minute) // no beat came through
+		time.Sleep(10*time.Minute + silentAfter - beatEach) // no beat came through
 		p.beat(clock.Wall{}, time.Minute)
 		p.wantAlive(e.Name)
 	})
