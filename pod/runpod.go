@@ -18,7 +18,7 @@ import (
 // needs. It must not be copied after the first call.
 type RunPod struct {
 	// Key is the account's API key. It prints as [redacted].
-	Key runpod.Key
+	Key Secret
 	// URL is the API's base URL: another one than RunPod's is a test double's.
 	URL string
 	// Client does the calls; nil is http.DefaultClient.
@@ -50,7 +50,7 @@ const (
 
 func (r *RunPod) api() *runpod.Client {
 	r.once.Do(func() {
-		r.client = &runpod.Client{Key: r.Key, URL: r.URL, HTTP: r.Client, Clock: r.Clock}
+		r.client = &runpod.Client{Key: runpod.Key(r.Key.Reveal()), URL: r.URL, HTTP: r.Client, Clock: r.Clock}
 	})
 	return r.client
 }

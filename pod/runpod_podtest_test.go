@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/x/dail/internal/clock"
-	"github.com/x/dail/internal/runpod"
 	"github.com/x/dail/pod"
 	"github.com/x/dail/pod/podtest"
 )
@@ -28,7 +27,7 @@ func rented(t *testing.T, clk pod.Clock) (*pod.RunPod, *podtest.Server) {
 			t.Error(err)
 		}
 	})
-	return &pod.RunPod{Key: runpod.Key(srv.Key), URL: srv.URL, Clock: clk}, srv
+	return &pod.RunPod{Key: pod.Secret(srv.Key), URL: srv.URL, Clock: clk}, srv
 }
 
 // From the catalogue to the end, and every call is one that the document has.

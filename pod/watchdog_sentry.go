@@ -257,7 +257,14 @@ func (s *sentry) persist(e entry) error {
 	}
 }
 
-func (s *sentry) attempt(ctx context.Context, e entry) error {
+// attempt is one try. A provider that panics has failed, no more: this process
+// is the last one that looks after the machine.
+func (s *sentry) attempt(ctx context.Context, e entry) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
 	if e.ID != "" {
 		ctx, cancel := s.clk.WithTimeout(ctx, 2*time.Minute, errAttempt)
 		defer cancel()

@@ -267,7 +267,7 @@ func TestStandingStillIsNotTakenForSilence(t *testing.T) {
 	clk := lid{sleeps: new(atomic.Int32)}
 	onGuard(t, clk, func(t *testing.T, p *post) {
 		e := p.machine()
-		time.Sleep(10*time.Minute + silentAfter/2) // no beat came through
+		time.Sleep(10*time.Minute + silentAfter - beatEach) // no beat came through
 		p.beat(clock.Wall{}, time.Minute)
 		p.wantAlive(e.Name)
 	})
@@ -367,6 +367,25 @@ func TestWatchdogGivesUpLoudly(t *testing.T) {
 			if !strings.Contains(p.said(), want) {
 				t.Errorf("the log does not say %q", want)
 			}
+		}
+	})
+}
+
+func TestWatchdogOutlivesAPanic(t *testing.T) {
+	onGuard(t, clock.Wall{}, func(t *testing.T, p *post) {
+		p.machine()
+		panics := 2
+		p.cloud.fault = func(context.Context, string, string) error {
+			if panics--; panics >= 0 {
+				panic("on purpose")
+			}
+			return nil
+		}
+		p.program.Close()
+		p.want(0)
+		p.wantLedger()
+		if !strings.Contains(p.said(), "panic: on purpose") {
+			t.Errorf("the log does not say so:\n%s", p.said())
 		}
 	})
 }

@@ -160,8 +160,12 @@ func TestKilledProgramLeavesNothing(t *testing.T) {
 			if until != "intended" && len(tr.cloud.alive()) != 2 {
 				t.Errorf("machines %v", tr.cloud.alive())
 			}
+			name, killed := tr.entries()[0].Name, time.Now()
 			tr.signal(syscall.SIGKILL)
 			tr.awaitEnd()
+			if ended := tr.cloud.endOf(name); !ended.IsZero() {
+				t.Logf("ended %v after the kill", tr.clk.Real(ended.Sub(tr.clk.Origin))-killed.Sub(tr.clk.Origin))
+			}
 		})
 	}
 }

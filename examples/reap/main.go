@@ -1,0 +1,103 @@
+// Reap is the panic button: it ends every machine of ours that a provider
+// still has, whatever started it, and says what it left alone and why.
+//
+//	reap              # mine: those with my name and marker
+//	reap -dry-run     # only says what it would do
+//	reap -all         # my colleagues' too; asks first
+//
+// A machine that is kept (-keep) is left until its own time, and one without
+// dail's marker is never touched. Exit status: 0 when nothing is left that was
+// to be ended, 1 when something could not be ended or seen, 2 for a refusal,
+// before which nothing was ended.
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/x/dail/pod"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is the whole program: flags in, a line for each machine on stdout.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	var opts pod.ReapOptions
+	flags := flag.NewFlagSet("reap", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	provider := flags.String("provider", "runpod", "whose machines: runpod (its key is $RUNPOD_API_KEY)")
+	url := flags.String("runpod-url", "", "the API's base `URL`, where it is not RunPod's own")
+	yes := flags.Bool("yes", false, "with -all: do not ask")
+	flags.BoolVar(&opts.All, "all", false, "the machines of other owners too; asks first")
+	flags.DurationVar(&opts.Age, "age", 0, "only machines that are at least so old, such as 90m")
+	flags.BoolVar(&opts.DryRun, "dry-run", false, "end nothing, and say what would be ended")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return 0
+	} else if err != nil {
+		return 2
+	}
+	p, err := open(*provider, *url, flags.Args())
+	if err != nil {
+		fmt.Fprintln(stderr, "reap:", err)
+		return 2
+	}
+	opts.Confirm = func(machines []pod.Machine) bool { return *yes || ask(machines, stdin, stderr) }
+	results, err := pod.Reap(ctx, p, opts)
+	for _, r := range results {
+		fmt.Fprintf(stdout, "%-10s  %s  %s  $%.2f/h  %s\n", r.Action, r.Machine.ID, r.Machine.Name, r.Machine.USDPerHour, r.Reason)
+	}
+	switch {
+	case errors.Is(err, pod.ErrNotConfirmed):
+		fmt.Fprintln(stderr, "reap:", err)
+		return 2
+	case err != nil:
+		fmt.Fprintln(stderr, "reap:", err)
+		return 1
+	case len(results) == 0:
+		fmt.Fprintln(stdout, "nothing of ours is there")
+	}
+	return 0
+}
+
+// open makes the provider that the flags name.
+func open(provider, url string, rest []string) (pod.Provider, error) {
+	if len(rest) > 0 {
+		return nil, fmt.Errorf("%q is no flag; see reap -h", rest[0])
+	}
+	if provider != "runpod" {
+		return nil, fmt.Errorf("-provider %s: only runpod has machines that are left behind", provider)
+	}
+	key := pod.Secret(os.Getenv("RUNPOD_API_KEY"))
+	if key == "" {
+		return nil, errors.New("RUNPOD_API_KEY is not set: without the key nobody can see what is left")
+	}
+	return &pod.RunPod{Key: key, URL: url}, nil
+}
+
+// ask shows what would be ended, and waits for a yes on a terminal.
+func ask(machines []pod.Machine, stdin io.Reader, stderr io.Writer) bool {
+	for _, m := range machines {
+		fmt.Fprintf(stderr, "%s  %s  $%.2f/h  of %s, run %s\n", m.ID, m.Name, m.USDPerHour, m.Marker.Owner, m.Marker.Run)
+	}
+	if f, ok := stdin.(*os.File); ok {
+		if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+			fmt.Fprintln(stderr, "reap: this is no terminal where anybody could be asked: say -yes")
+			return false
+		}
+	}
+	fmt.Fprintf(stderr, "end these %d machines? [y/N] ", len(machines))
+	answer, _ := bufio.NewReader(stdin).ReadString('\n')
+	return strings.EqualFold(strings.TrimSpace(answer), "y") || strings.EqualFold(strings.TrimSpace(answer), "yes")
+}
