@@ -218,7 +218,7 @@ func (l *life) serve(ctx context.Context, p *Pod) error {
 	}
 	s := l.run.Serving
 	recipe := vllm.Recipe{
-		Args: rebase(l.run.VLLMArgs(), p.ground.root), Version: s.VLLMVersion, Port: s.Port, Env: s.Env,
+		Args: keepWeights(l.run.VLLMArgs(), p.spec.Offer.Weights), Version: s.VLLMVersion, Port: s.Port, Env: s.Env,
 		PipConstraints: s.PipConstraints, PipExtraIndexURL: s.PipExtraIndexURL, Composed: composed,
 	}
 	if l.opts.HFToken != "" {
@@ -239,9 +239,6 @@ func (l *life) serve(ctx context.Context, p *Pod) error {
 		}
 	})
 	if err != nil {
-		if cause := context.Cause(moving); cause != nil && ctx.Err() == nil {
-			err = fmt.Errorf("%w: %w", cause, err)
-		}
 		return err
 	}
 	p.tunnel, err = p.link.Tunnel(ctx, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), l.clk)

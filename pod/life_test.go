@@ -18,9 +18,9 @@ import (
 	"github.com/x/dail/pod"
 )
 
-// cloud is a provider in memory, whose machines serve by URL at once. Each
+// sky is a provider in memory, whose machines serve by URL at once. Each
 // create takes the next of its answers.
-type cloud struct {
+type sky struct {
 	mu       sync.Mutex
 	about    pod.About
 	offers   []pod.Offer
@@ -40,16 +40,16 @@ type answer struct {
 	machine  pod.Machine
 }
 
-func (c *cloud) About() pod.About { return c.about }
+func (c *sky) About() pod.About { return c.about }
 
-func (c *cloud) Offers(context.Context, *compose.Run) ([]pod.Offer, error) {
+func (c *sky) Offers(context.Context, *compose.Run) ([]pod.Offer, error) {
 	if len(c.offers) == 0 {
 		return []pod.Offer{{GPU: "G", GPUs: 1, USDPerHour: 1, PriceSource: "the catalogue"}}, nil
 	}
 	return c.offers, nil
 }
 
-func (c *cloud) Create(_ context.Context, spec pod.Spec) (pod.Machine, error) {
+func (c *sky) Create(_ context.Context, spec pod.Spec) (pod.Machine, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.asked = append(c.asked, spec)
@@ -69,7 +69,7 @@ func (c *cloud) Create(_ context.Context, spec pod.Spec) (pod.Machine, error) {
 	return last, a.err
 }
 
-func (c *cloud) Get(_ context.Context, id string) (pod.Machine, error) {
+func (c *sky) Get(_ context.Context, id string) (pod.Machine, error) {
 	all, _ := c.List(context.Background())
 	for _, m := range all {
 		if m.ID == id {
@@ -79,7 +79,7 @@ func (c *cloud) Get(_ context.Context, id string) (pod.Machine, error) {
 	return pod.Machine{}, &pod.ProviderError{Provider: "cloud", Op: "get", ID: id, Kind: pod.ErrNotFound}
 }
 
-func (c *cloud) List(context.Context) ([]pod.Machine, error) {
+func (c *sky) List(context.Context) ([]pod.Machine, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var listed []pod.Machine
@@ -91,7 +91,7 @@ func (c *cloud) List(context.Context) ([]pod.Machine, error) {
 	return listed, nil
 }
 
-func (c *cloud) Terminate(_ context.Context, id string) error {
+func (c *sky) Terminate(_ context.Context, id string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.endErrs) > 0 {
@@ -110,11 +110,11 @@ func (c *cloud) Terminate(_ context.Context, id string) error {
 	return nil
 }
 
-func (c *cloud) Logs(context.Context, string, int) ([]string, error) {
+func (c *sky) Logs(context.Context, string, int) ([]string, error) {
 	return []string{"pulling image"}, nil
 }
 
-func (c *cloud) left() int {
+func (c *sky) left() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.machines)
@@ -139,7 +139,7 @@ func (v vllm) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer(200, "")
 }
 
-func up(t *testing.T, c *cloud, opts pod.Options) (*pod.Pod, error) {
+func up(t *testing.T, c *sky, opts pod.Options) (*pod.Pod, error) {
 	t.Helper()
 	if opts.Client == nil {
 		opts.Client = &http.Client{Transport: vllm{}}
@@ -153,7 +153,7 @@ func refusal(kind error, words string) error {
 
 func TestNextCandidateAfterNoCapacity(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &cloud{
+		c := &sky{
 			offers:  []pod.Offer{{Zone: "A", USDPerHour: 1}, {Zone: "B", USDPerHour: 1}, {Zone: "C", USDPerHour: 1}},
 			answers: []answer{{err: refusal(pod.ErrNoCapacity, "none left")}, {err: refusal(pod.ErrDenied, "not for you")}, {machines: 1}},
 		}
@@ -179,7 +179,7 @@ func TestNextCandidateAfterNoCapacity(t *testing.T) {
 func TestRefusalsCreateNothing(t *testing.T) {
 	for _, kind := range []error{pod.ErrNoCapacity, pod.ErrNoCredit, pod.ErrUnauthorized, pod.ErrInvalid, pod.ErrBusy} {
 		synctest.Test(t, func(t *testing.T) {
-			c := &cloud{answers: []answer{{err: refusal(kind, "its own words")}}}
+			c := &sky{answers: []answer{{err: refusal(kind, "its own words")}}}
 			_, err := up(t, c, pod.Options{})
 			if !errors.As(err, new(*pod.Refusal)) || !errors.Is(err, kind) {
 				t.Fatalf("%v: err = %v; want a Refusal of that kind", kind, err)
@@ -212,7 +212,7 @@ func TestUnclearCreate(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := &cloud{answers: tt.answers}
+				c := &sky{answers: tt.answers}
 				p, err := up(t, c, pod.Options{})
 				if (err == nil) != tt.up {
 					t.Fatalf("err = %v", err)
@@ -232,7 +232,7 @@ func TestUnclearCreate(t *testing.T) {
 func TestUnclearCreateIsReconciledAfterCancel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		c := &cloud{answers: []answer{{err: refusal(pod.ErrUnclear, "canceled"), machines: 1, late: 8 * time.Second}}}
+		c := &sky{answers: []answer{{err: refusal(pod.ErrUnclear, "canceled"), machines: 1, late: 8 * time.Second}}}
 		cancel()
 		_, err := pod.Up(ctx, c, runOf("m"), pod.Options{Client: &http.Client{Transport: vllm{}}})
 		if err == nil || c.left() != 0 {
@@ -257,7 +257,7 @@ func TestCeilingsBeforeAndAfter(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := &cloud{answers: []answer{{machines: 1, machine: pod.Machine{USDPerHour: tt.costs}}}}
+				c := &sky{answers: []answer{{machines: 1, machine: pod.Machine{USDPerHour: tt.costs}}}}
 				_, err := up(t, c, tt.opts)
 				if err == nil || !errors.As(err, new(*pod.PriceError)) || !strings.Contains(err.Error(), tt.want) {
 					t.Fatalf("err = %v; want a PriceError that says %q", err, tt.want)
@@ -274,7 +274,7 @@ func TestDownRetriesUntilConfirmed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		busy := &pod.ProviderError{Provider: "cloud", Op: "terminate", Kind: pod.ErrBusy, Message: "500"}
 		lies := &pod.ProviderError{Provider: "cloud", Op: "terminate", Kind: pod.ErrNotFound, Message: "404"}
-		c := &cloud{endErrs: []error{busy, busy, lies, busy}}
+		c := &sky{endErrs: []error{busy, busy, lies, busy}}
 		p, err := up(t, c, pod.Options{})
 		if err != nil {
 			t.Fatal(err)
@@ -289,7 +289,7 @@ func TestDownRetriesUntilConfirmed(t *testing.T) {
 func TestDownThatFailsCanBeRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		busy := &pod.ProviderError{Provider: "cloud", Op: "terminate", Kind: pod.ErrBusy, Message: "500"}
-		c := &cloud{endErrs: slices.Repeat([]error{busy}, 1000)}
+		c := &sky{endErrs: slices.Repeat([]error{busy}, 1000)}
 		p, err := up(t, c, pod.Options{})
 		if err != nil {
 			t.Fatal(err)
@@ -312,7 +312,7 @@ func TestDownThatFailsCanBeRepeated(t *testing.T) {
 // The bill runs from the create to the confirmed end, and no longer.
 func TestMeterIsTheBill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &cloud{offers: []pod.Offer{{Zone: "A", USDPerHour: 1}, {Zone: "B", USDPerHour: 1}},
+		c := &sky{offers: []pod.Offer{{Zone: "A", USDPerHour: 1}, {Zone: "B", USDPerHour: 1}},
 			answers: []answer{{err: refusal(pod.ErrNoCapacity, "none")}, {machines: 1}}}
 		p, err := up(t, c, pod.Options{})
 		if err != nil {
@@ -336,7 +336,7 @@ func TestMeterIsTheBill(t *testing.T) {
 
 func TestUpLeavesNothingWhenNeverReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &cloud{}
+		c := &sky{}
 		_, err := up(t, c, pod.Options{Client: &http.Client{Transport: vllm{down: map[string]bool{"m1-0": true}}}})
 		if err == nil || !strings.Contains(err.Error(), "loading") || !strings.Contains(err.Error(), "pulling image") {
 			t.Errorf("err = %v; want the server's last answer and the provider's log", err)

@@ -28,7 +28,7 @@ type Kind struct {
 }
 
 // builtin are the kinds of this package.
-func builtin() []Kind { return []Kind{{"runpod", openPods}, {"ssh", openHost}} }
+func builtin() []Kind { return []Kind{{"runpod", openRunPod}, {"ssh", openHost}} }
 
 // watchdogArg, as the only argument, makes a program a watchdog.
 const watchdogArg = "dail-watchdog"

@@ -88,6 +88,9 @@ type Offer struct {
 	// "configs/hardware/l40s.yaml", "-usd-per-hour".
 	PriceSource string
 	Stock       string // the provider's word for how many there are, for people
+	// Weights is the folder on the machine in which weights are kept beyond its
+	// life; empty: none, they are downloaded to where the run says.
+	Weights string
 }
 
 // Spec is one machine that is asked for.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"io"
 	"io/fs"
-	"strings"
+	"slices"
 
 	"github.com/x/dail/internal/remote"
 )
@@ -37,14 +37,11 @@ func (g ground) Upload(ctx context.Context, path string, mode fs.FileMode, conte
 	return g.link.Upload(ctx, path, mode, content)
 }
 
-// rebase moves arguments that name the default root to where the root is.
-func rebase(args []string, root string) []string {
-	out := make([]string, len(args))
-	for i, a := range args {
-		if rest, ok := strings.CutPrefix(a, defaultRoot+"/"); ok && root != "" {
-			a = root + "/" + rest
-		}
-		out[i] = a
+// keepWeights makes vLLM look for weights, and put them, where they are kept.
+func keepWeights(args []string, folder string) []string {
+	args = slices.Clone(args)
+	if i := slices.Index(args, "--download-dir"); folder != "" && i >= 0 && i+1 < len(args) {
+		args[i+1] = folder
 	}
-	return out
+	return args
 }

@@ -44,8 +44,13 @@ type Volume struct {
 }
 
 const (
-	runPodRoot    = "/workspace" // where a volume is mounted, and where the machine's side keeps its files
-	runPodMinDisk = 20           // GB; less gave false answers of no capacity
+	// volumePath is where a volume is mounted: below the folder in which the
+	// machine's side works, and not at it, because two pods may share a volume,
+	// and the one's heartbeat must not hold the other's switch. Its folder for
+	// weights is the one that the original lab filled.
+	volumePath    = defaultRoot + "/volume"
+	volumeWeights = volumePath + "/huggingface"
+	runPodMinDisk = 20 // GB; less gave false answers of no capacity
 )
 
 func (r *RunPod) api() *runpod.Client {
@@ -120,7 +125,7 @@ func (r *RunPod) request(spec Spec) (runpod.CreateRequest, error) {
 		req.DataCenterIDs = []string{spec.Offer.Zone}
 	}
 	if r.Volume != nil && run.Model.WeightsCached {
-		req.Mounts = &runpod.Mounts{Network: []runpod.NetworkMount{{VolumeID: r.Volume.ID, Path: runPodRoot}}}
+		req.Mounts = &runpod.Mounts{Network: []runpod.NetworkMount{{VolumeID: r.Volume.ID, Path: volumePath}}}
 	}
 	if spec.Boot != "" {
 		args, err := json.Marshal(map[string][]string{"cmd": {"bash", "-c", spec.Boot}})

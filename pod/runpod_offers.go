@@ -35,6 +35,9 @@ func (r *RunPod) Offers(ctx context.Context, run *compose.Run) ([]Offer, error) 
 		return nil, r.fault(op, "", err)
 	}
 	c := catalogue{types: types, cloud: cloud, gpus: run.GPUs, zone: zone}
+	if zone != "" {
+		c.weights = volumeWeights
+	}
 	var offers []Offer
 	var why []lack
 	for _, id := range run.Hardware.GPUTypeIDs {
@@ -106,6 +109,8 @@ type catalogue struct {
 	cloud string
 	gpus  int
 	zone  string // the only data centre that will do; empty: any
+
+	weights string // see Offer.Weights
 }
 
 // offers are the candidates of one GPU type, or why there is none.
@@ -126,7 +131,7 @@ func (c catalogue) offers(id string) ([]Offer, lack) {
 	case !(price > 0) || math.IsInf(price, 0):
 		return nil, lack{ErrInvalid, fmt.Sprintf("RunPod's catalogue has no price for %s", id), "no ceiling could be held; choose another hardware"}
 	}
-	offer := Offer{GPU: id, GPUs: c.gpus, USDPerHour: price * float64(c.gpus), PriceSource: "RunPod's catalogue"}
+	offer := Offer{GPU: id, GPUs: c.gpus, USDPerHour: price * float64(c.gpus), PriceSource: "RunPod's catalogue", Weights: c.weights}
 	offers := c.places(offer, g)
 	if len(offers) == 0 {
 		where := "nowhere"

@@ -147,7 +147,7 @@ func TestRunPodAsksForExactlyThis(t *testing.T) {
 		"gpu":           map[string]any{"id": "NVIDIA L40S", "count": 2.0, "minCudaVersion": "12.8"},
 		"ports":         []any{"22/tcp"},
 		"dataCenterIds": []any{"US-KS-2"},
-		"mounts":        map[string]any{"network": []any{map[string]any{"volumeId": "vol", "path": "/workspace"}}},
+		"mounts":        map[string]any{"network": []any{map[string]any{"volumeId": "vol", "path": "/workspace/volume"}}},
 		"env": map[string]any{
 			"HW_PROVIDER": "runpod", "HW_INSTANCE": "l40s", "PUBLIC_KEY": s.PublicKey, "DAIL_MARKER": s.Marker.String(),
 		},

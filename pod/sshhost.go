@@ -12,6 +12,7 @@ import (
 
 	"github.com/x/dail/compose"
 	"github.com/x/dail/internal/clock"
+	"github.com/x/dail/internal/deadman"
 	"github.com/x/dail/internal/remote"
 )
 
@@ -154,7 +155,10 @@ func (h *SSHHost) Terminate(ctx context.Context, id string) error {
 		return h.fault("terminate", id, ErrBusy, err)
 	}
 	defer c.Close()
-	out, err := c.run(ctx, "DAIL_NAME="+remote.Quote(id)+"\n"+endHost, "")
+	// The switch first, while the lease is ours: it would end what the next
+	// lease starts.
+	disarm := `if [ "$(head -n 1 "$DAIL_ROOT/.dail/lease" 2>/dev/null)" = "$DAIL_NAME" ]; then (` + "\n" + deadman.Disarm() + "\n) >/dev/null; fi\n"
+	out, err := c.run(ctx, "DAIL_NAME="+remote.Quote(id)+"\n"+disarm+endHost, "")
 	if err != nil {
 		return h.fault("terminate", id, ErrBusy, err)
 	}

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/x/dail/internal/clock"
 	"github.com/x/dail/internal/deadman"
+	"github.com/x/dail/internal/vllm"
 )
 
 // watchEvery is how often a serving machine is asked for.
@@ -34,16 +34,9 @@ func (e *CeilingError) Error() string {
 type LostError struct {
 	Machine string
 	Reason  string
-	Log     []string // the last lines of vLLM's log, where they could be had
 }
 
-func (e *LostError) Error() string {
-	s := fmt.Sprintf("machine %s is lost: %s", e.Machine, e.Reason)
-	for _, line := range e.Log {
-		s += "\n    " + line
-	}
-	return s
-}
+func (e *LostError) Error() string { return fmt.Sprintf("machine %s is lost: %s", e.Machine, e.Reason) }
 
 // background is what goes on beside a machine's life, until it is ended.
 type background struct {
@@ -122,7 +115,7 @@ func (p *Pod) watch(l *life) {
 	p.behind.tasks.Go(func() {
 		seen := l.clk.Now()
 		for l.clk.Sleep(p.behind.ctx, watchEvery) == nil {
-			reason, log := p.look(l.clk)
+			reason := p.look(l.clk)
 			if reason == "" {
 				seen = l.clk.Now()
 				continue
@@ -131,7 +124,7 @@ func (p *Pod) watch(l *life) {
 				continue
 			}
 			if p.behind.ctx.Err() == nil {
-				p.behind.lose(&LostError{p.machine.ID, reason, log})
+				p.behind.lose(&LostError{p.machine.ID, reason})
 			}
 			return
 		}
@@ -141,28 +134,25 @@ func (p *Pod) watch(l *life) {
 const unreachable = "nobody can log in to it any more"
 
 // look asks once whether the machine still serves; an empty reason is yes.
-func (p *Pod) look(clk clock.Clock) (reason string, log []string) {
+func (p *Pod) look(clk clock.Clock) (reason string) {
 	ctx, cancel := clk.WithTimeout(p.behind.ctx, watchEvery, nil)
 	defer cancel()
 	m, err := p.provider.Get(ctx, p.machine.ID)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return "the provider no longer knows it", nil
+		return "the provider no longer knows it"
 	case err == nil && (m.State == Failed || m.State == Gone):
-		return "the provider calls it " + m.Status, nil
+		return "the provider calls it " + m.Status
 	}
 	if p.link == nil {
-		return "", nil
+		return ""
 	}
-	// Prints nothing while vLLM lives, else its exit status and its last words.
-	const exited = `d="${DAIL_ROOT:-/workspace}/.dail"; [ ! -e "$d/vllm.exit" ] || { cat "$d/vllm.exit"; tail -n 20 "$d/vllm.log"; }`
-	out, err := p.ground.Run(ctx, exited, nil)
-	if err != nil {
-		return unreachable, nil
+	var ended *vllm.StartError
+	switch err := vllm.Ended(ctx, p.ground); {
+	case errors.As(err, &ended):
+		return ended.Error() // which holds the end of the log
+	case err != nil:
+		return unreachable
 	}
-	if text := strings.TrimSpace(string(out)); text != "" {
-		lines := strings.Split(text, "\n")
-		return "vLLM ended with status " + lines[0], lines[1:]
-	}
-	return "", nil
+	return ""
 }

@@ -34,15 +34,17 @@ func curl(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "curl: (2) no URL specified")
 		return 2
 	}
-	status, why := r.send(stdout)
-	if status != 0 && (!r.silent || r.showErrors) {
-		fmt.Fprintf(stderr, "curl: (%d) %s\n", status, why)
+	status, err := r.send(stdout)
+	if err != nil {
+		if !r.silent || r.showErrors {
+			fmt.Fprintf(stderr, "curl: (%d) %v\n", status, err)
+		}
+		return status
 	}
-	return status
+	return 0
 }
 
-// curlOptions are those that it has, by what they do; one with "=" takes a
-// value.
+// short and long are the options, by what they do. A "=" takes a value.
 var curlOptions = map[string]string{
 	"-X": "request=", "--request": "request=", "-H": "header=", "--header": "header=",
 	"-d": "data=", "--data": "data=", "--data-binary": "data=", "--data-raw": "raw=",
@@ -203,8 +205,8 @@ func (r *request) config(name string, stdin io.Reader) error {
 	return nil
 }
 
-// send makes the request. It returns curl's status and what curl says to it.
-func (r *request) send(stdout io.Writer) (status int, why string) {
+// send makes the request; the status is curl's.
+func (r *request) send(stdout io.Writer) (int, error) {
 	ctx := context.Background()
 	if r.timeout > 0 {
 		var cancel context.CancelFunc
@@ -220,7 +222,7 @@ func (r *request) send(stdout io.Writer) (status int, why string) {
 	}
 	req, err := http.NewRequestWithContext(ctx, method, r.url, bytes.NewReader(r.data))
 	if err != nil {
-		return 3, err.Error()
+		return 3, err
 	}
 	req.Header.Set("User-Agent", "curl/8.5.0")
 	if r.hasData {
@@ -233,21 +235,21 @@ func (r *request) send(stdout io.Writer) (status int, why string) {
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
-			return 28, "Operation timed out"
+			return 28, errors.New("Operation timed out")
 		}
-		return 7, "Failed to connect: " + err.Error()
+		return 7, fmt.Errorf("Failed to connect: %w", err)
 	}
 	defer resp.Body.Close()
 	return r.receive(resp, stdout)
 }
 
-func (r *request) receive(resp *http.Response, stdout io.Writer) (status int, why string) {
+func (r *request) receive(resp *http.Response, stdout io.Writer) (int, error) {
 	failed := r.fail && resp.StatusCode >= 400
 	body := stdout
 	if r.output != "" {
 		f, err := os.Create(r.output)
 		if err != nil {
-			return 23, err.Error()
+			return 23, err
 		}
 		defer f.Close()
 		body = f
@@ -259,13 +261,13 @@ func (r *request) receive(resp *http.Response, stdout io.Writer) (status int, wh
 	}
 	if !failed || r.failBody {
 		if _, err := io.Copy(body, resp.Body); err != nil {
-			return 18, err.Error()
+			return 18, err
 		}
 	}
 	out := strings.NewReplacer("%{http_code}", strconv.Itoa(resp.StatusCode), "%{response_code}", strconv.Itoa(resp.StatusCode), `\n`, "\n")
 	fmt.Fprint(stdout, out.Replace(r.writeOut))
 	if failed {
-		return 22, fmt.Sprintf("The requested URL returned error: %d", resp.StatusCode)
+		return 22, fmt.Errorf("The requested URL returned error: %d", resp.StatusCode)
 	}
-	return 0, ""
+	return 0, nil
 }
