@@ -40,12 +40,15 @@ var allowed = map[string][]string{
 	"benchmarks/internal/play": {"sim"},
 
 	// Programs: the tests' tools, and the users' examples.
-	"internal/cmd/podtest":    {"*"},
+	"internal/chaos":          {"*"},
+	"internal/cmd/chaos":      {"*"},
+	"internal/cmd/costs":      {"report"},
 	"internal/cmd/testreport": {},
 	"internal/cmd/toolchain":  {"*"},
 	"":                        {"*"},
 	"examples/smoke":          {"*"},
 	"examples/dev-load":       {"*"},
+	"examples/reap":           {"*"},
 }
 
 const module = "github.com/x/dail"
