@@ -162,6 +162,10 @@ func TestLedgerRefusesWhatNobodyCouldActBy(t *testing.T) {
 // Whoever reads while others write sees whole entries.
 func TestLedgerIsSharedByMany(t *testing.T) {
 	dir := t.TempDir()
+	reader, err := openLedger(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var writers, readers sync.WaitGroup
 	done := make(chan struct{})
 	for i := range 4 {
@@ -191,7 +195,7 @@ func TestLedgerIsSharedByMany(t *testing.T) {
 	}
 	readers.Go(func() {
 		for {
-			if _, bad, err := l.entries(); err != nil || len(bad) > 0 {
+			if _, bad, err := reader.entries(); err != nil || len(bad) > 0 {
 				t.Error(bad, err)
 			}
 			select {
@@ -204,7 +208,7 @@ func TestLedgerIsSharedByMany(t *testing.T) {
 	writers.Wait()
 	close(done)
 	readers.Wait()
-	if files, err := os.ReadDir(filepath.Join(dir, "ledger")); err != nil || len(files) > 0 {
+	if files, err := os.ReadDir(reader.dir); err != nil || len(files) > 0 {
 		t.Errorf("left over: %v, %v", files, err)
 	}
 }
