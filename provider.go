@@ -62,6 +62,30 @@ func (c Config) source(env Env, options *pod.Options) (pod.Provider, error) {
 	return p, keyErr
 }
 
+// Landlord makes the provider of the flags for a program that gives machines
+// back and takes none. Its errors are *[InputError].
+func (c Config) Landlord() (pod.Provider, error) {
+	env, err := LoadEnv()
+	if err != nil {
+		return nil, err
+	}
+	if c.Provider == "runpod" {
+		p, err := env.RunPod(c.RunPodURL)
+		if err != nil {
+			return nil, &InputError{err}
+		}
+		return p, nil
+	}
+	if c.Provider != "ssh" {
+		return nil, refuse("-provider %s: only runpod and ssh have machines that could be left behind", c.Provider)
+	}
+	p, err := c.source(env, new(pod.Options))
+	if err != nil {
+		return nil, &InputError{err}
+	}
+	return p, nil
+}
+
 // options are the ceilings and secrets of a pod's life.
 func (c Config) options(env Env) (pod.Options, error) {
 	limits, err := env.Limits()

@@ -189,10 +189,6 @@ func TestLedgerIsSharedByMany(t *testing.T) {
 			}
 		})
 	}
-	l, err := openLedger(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
 	readers.Go(func() {
 		for {
 			if _, bad, err := reader.entries(); err != nil || len(bad) > 0 {

@@ -222,6 +222,7 @@ func (l *life) create(ctx context.Context, o Offer) (*Pod, error) {
 		return nil, errors.Join(err, l.guard.forget(spec.Name))
 	}
 	p.machine = m
+	p.watchGuard(l)
 	if err := l.guard.created(spec, m); err != nil {
 		return nil, errors.Join(err, p.end(context.WithoutCancel(ctx)))
 	}

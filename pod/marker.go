@@ -37,6 +37,10 @@ type Marker struct {
 
 const markerVersion = "dail/1"
 
+// lastSecond is the end of the year 9999: past that, times wrap around, and a
+// machine that is kept would look like one that is not.
+const lastSecond = 253402300799
+
 // String is the text that stands in the machine's environment.
 func (m Marker) String() string {
 	keep := int64(0)
@@ -59,12 +63,12 @@ func ParseMarker(text string) (Marker, error) {
 		key, value, _ := strings.Cut(f, "=")
 		switch key {
 		case "owner":
-			m.Owner = value
+			m.Owner = plain(value) // it is printed
 		case "run":
-			m.Run = value
+			m.Run = plain(value)
 		case "deadline", "keep":
 			n, err := strconv.ParseInt(value, 10, 64)
-			if err != nil || n < 0 {
+			if err != nil || n < 0 || n > lastSecond {
 				return Marker{}, fmt.Errorf("marker %.80q: %s is no time in unix seconds", text, key)
 			}
 			if key == "deadline" {
@@ -81,7 +85,8 @@ func ParseMarker(text string) (Marker, error) {
 }
 
 // Owner is who this process works for, as it stands in markers: $DAIL_OWNER,
-// else user@host.
+// else user@host. The host is its name without the domain, which changes with
+// the network on some machines.
 func Owner() string {
 	if o := os.Getenv("DAIL_OWNER"); o != "" {
 		return plain(o)
@@ -94,6 +99,7 @@ func Owner() string {
 	if err != nil {
 		host = "unknown"
 	}
+	host, _, _ = strings.Cut(host, ".")
 	return plain(name + "@" + host)
 }
 

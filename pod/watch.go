@@ -93,6 +93,21 @@ func (p *Pod) beat(l *life) {
 	})
 }
 
+// watchGuard says when the watchdog is gone: the run goes on, with one guard
+// fewer.
+func (p *Pod) watchGuard(l *life) {
+	if l.guard == nil {
+		return
+	}
+	p.behind.tasks.Go(func() {
+		select {
+		case <-l.guard.watchdog.done:
+			l.say("the watchdog has ended before its time: if this program is killed now, make reap gives the pod back (its log: " + l.guard.watchdog.log + ")")
+		case <-p.behind.ctx.Done():
+		}
+	})
+}
+
 // watch looks after a serving machine: it ends the run at its ceiling, and
 // says when the machine no longer serves.
 func (p *Pod) watch(l *life) {

@@ -1,9 +1,10 @@
 // Reap is the panic button: it ends every machine of ours that a provider
 // still has, whatever started it, and says what it left alone and why.
 //
-//	reap              # mine: those with my name and marker
+//	reap              # mine at RunPod: those with my name and marker
 //	reap -dry-run     # only says what it would do
 //	reap -all         # my colleagues' too; asks first
+//	reap -provider ssh -host kim@box  # what I started on a box, and its lease
 //
 // A machine that is kept (-keep) is left until its own time, and one without
 // dail's marker is never touched. Exit status: 0 when nothing is left that was
@@ -23,10 +24,12 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/x/dail"
 	"github.com/x/dail/pod"
 )
 
 func main() {
+	pod.Main()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
@@ -37,8 +40,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	var opts pod.ReapOptions
 	flags := flag.NewFlagSet("reap", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	provider := flags.String("provider", "runpod", "whose machines: runpod (its key is $RUNPOD_API_KEY)")
-	url := flags.String("runpod-url", "", "the API's base `URL`, where it is not RunPod's own")
+	cfg := dail.Config{Provider: "runpod"}
+	flags.StringVar(&cfg.Provider, "provider", cfg.Provider, "whose machines: runpod (its key is RUNPOD_API_KEY), ssh (your own box)")
+	flags.StringVar(&cfg.RunPodURL, "runpod-url", "", "the API's base `URL`, where it is not RunPod's own")
+	flags.StringVar(&cfg.Host, "host", "", "`user@box[:port]` of your own machine, for -provider ssh")
 	yes := flags.Bool("yes", false, "with -all: do not ask")
 	flags.BoolVar(&opts.All, "all", false, "the machines of other owners too; asks first")
 	flags.DurationVar(&opts.Age, "age", 0, "only machines that are at least so old, such as 90m")
@@ -48,7 +53,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	} else if err != nil {
 		return 2
 	}
-	p, err := open(*provider, *url, flags.Args())
+	if flags.NArg() > 0 {
+		fmt.Fprintf(stderr, "reap: %q is no flag; see reap -h\n", flags.Arg(0))
+		return 2
+	}
+	p, err := cfg.Landlord()
 	if err != nil {
 		fmt.Fprintln(stderr, "reap:", err)
 		return 2
@@ -69,21 +78,6 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintln(stdout, "nothing of ours is there")
 	}
 	return 0
-}
-
-// open makes the provider that the flags name.
-func open(provider, url string, rest []string) (pod.Provider, error) {
-	if len(rest) > 0 {
-		return nil, fmt.Errorf("%q is no flag; see reap -h", rest[0])
-	}
-	if provider != "runpod" {
-		return nil, fmt.Errorf("-provider %s: only runpod has machines that are left behind", provider)
-	}
-	key := pod.Secret(os.Getenv("RUNPOD_API_KEY"))
-	if key == "" {
-		return nil, errors.New("RUNPOD_API_KEY is not set: without the key nobody can see what is left")
-	}
-	return &pod.RunPod{Key: key, URL: url}, nil
 }
 
 // ask shows what would be ended, and waits for a yes on a terminal.

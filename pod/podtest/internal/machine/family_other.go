@@ -44,6 +44,18 @@ func (d *initd) family() []int {
 	return out
 }
 
+// sessions are the leaders of what was started; on systems where a lost
+// descendant cannot be found by its ancestors it may be found by its group.
+func (d *initd) sessions() []int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var out []int
+	for pid := range d.groups {
+		out = append(out, pid)
+	}
+	return out
+}
+
 // ps lists the system's processes, and says its own number.
 func (d *initd) ps() (text string, self int) {
 	null, err := os.Open(os.DevNull)

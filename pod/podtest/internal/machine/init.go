@@ -86,15 +86,3 @@ func (d *initd) reap() {
 		}
 	}
 }
-
-// sessions are the leaders of what was started; on systems where a lost
-// descendant cannot be found by its ancestors it may be found by its group.
-func (d *initd) sessions() []int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	var out []int
-	for pid := range d.groups {
-		out = append(out, pid)
-	}
-	return out
-}

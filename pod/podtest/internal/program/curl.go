@@ -34,17 +34,15 @@ func curl(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "curl: (2) no URL specified")
 		return 2
 	}
-	status, err := r.send(stdout)
-	if err != nil {
-		if !r.silent || r.showErrors {
-			fmt.Fprintf(stderr, "curl: (%d) %v\n", status, err)
-		}
-		return status
+	status, why := r.send(stdout)
+	if status != 0 && (!r.silent || r.showErrors) {
+		fmt.Fprintf(stderr, "curl: (%d) %s\n", status, why)
 	}
-	return 0
+	return status
 }
 
-// short and long are the options, by what they do. A "=" takes a value.
+// curlOptions are those that it has, by what they do; one with "=" takes a
+// value.
 var curlOptions = map[string]string{
 	"-X": "request=", "--request": "request=", "-H": "header=", "--header": "header=",
 	"-d": "data=", "--data": "data=", "--data-binary": "data=", "--data-raw": "raw=",
@@ -205,8 +203,8 @@ func (r *request) config(name string, stdin io.Reader) error {
 	return nil
 }
 
-// send makes the request; the status is curl's.
-func (r *request) send(stdout io.Writer) (int, error) {
+// send makes the request. It returns curl's status and what curl says to it.
+func (r *request) send(stdout io.Writer) (status int, why string) {
 	ctx := context.Background()
 	if r.timeout > 0 {
 		var cancel context.CancelFunc
@@ -222,7 +220,7 @@ func (r *request) send(stdout io.Writer) (int, error) {
 	}
 	req, err := http.NewRequestWithContext(ctx, method, r.url, bytes.NewReader(r.data))
 	if err != nil {
-		return 3, err
+		return 3, err.Error()
 	}
 	req.Header.Set("User-Agent", "curl/8.5.0")
 	if r.hasData {
@@ -235,21 +233,21 @@ func (r *request) send(stdout io.Writer) (int, error) {
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
-			return 28, errors.New("Operation timed out")
+			return 28, "Operation timed out"
 		}
-		return 7, fmt.Errorf("Failed to connect: %w", err)
+		return 7, "Failed to connect: " + err.Error()
 	}
 	defer resp.Body.Close()
 	return r.receive(resp, stdout)
 }
 
-func (r *request) receive(resp *http.Response, stdout io.Writer) (int, error) {
+func (r *request) receive(resp *http.Response, stdout io.Writer) (status int, why string) {
 	failed := r.fail && resp.StatusCode >= 400
 	body := stdout
 	if r.output != "" {
 		f, err := os.Create(r.output)
 		if err != nil {
-			return 23, err
+			return 23, err.Error()
 		}
 		defer f.Close()
 		body = f
@@ -261,13 +259,13 @@ func (r *request) receive(resp *http.Response, stdout io.Writer) (int, error) {
 	}
 	if !failed || r.failBody {
 		if _, err := io.Copy(body, resp.Body); err != nil {
-			return 18, err
+			return 18, err.Error()
 		}
 	}
 	out := strings.NewReplacer("%{http_code}", strconv.Itoa(resp.StatusCode), "%{response_code}", strconv.Itoa(resp.StatusCode), `\n`, "\n")
 	fmt.Fprint(stdout, out.Replace(r.writeOut))
 	if failed {
-		return 22, fmt.Errorf("The requested URL returned error: %d", resp.StatusCode)
+		return 22, fmt.Sprintf("The requested URL returned error: %d", resp.StatusCode)
 	}
-	return 0, nil
+	return 0, ""
 }

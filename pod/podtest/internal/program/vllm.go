@@ -45,6 +45,13 @@ func vllm(image Image, args []string) int {
 	return 0
 }
 
+// said is a failure in the words of another program, which end as they end.
+type said string
+
+func (s said) Error() string { return string(s) }
+
+func saying(format string, args ...any) error { return said(fmt.Sprintf(format, args...)) }
+
 // errFailed ends a server whose log has said why.
 var errFailed = errors.New("vllm failed")
 
@@ -114,7 +121,7 @@ func sharePort(_, _ string, c syscall.RawConn) error {
 // is to be, or a small one. An error is in vLLM's words.
 func buildEngine(image Image, a serveArgs) (*sim.Server, *compose.Run, error) {
 	if tp := a.integer("tensor-parallel-size", 1); tp > image.GPU.Count {
-		return nil, nil, fmt.Errorf("ValueError: World size (%d) is larger than the number of available GPUs (%d) in this node.", tp, image.GPU.Count)
+		return nil, nil, saying("ValueError: World size (%d) is larger than the number of available GPUs (%d) in this node.", tp, image.GPU.Count)
 	}
 	if image.VLLM.RunFile == "" {
 		engine, err := sim.NewServer(sim.Config{
@@ -132,7 +139,7 @@ func buildEngine(image Image, a serveArgs) (*sim.Server, *compose.Run, error) {
 		return nil, nil, fmt.Errorf("podtest: %s: %w", image.VLLM.RunFile, err)
 	}
 	if a.model != run.Serving.Model {
-		return nil, nil, fmt.Errorf("OSError: %s is not a local folder and is not a valid model identifier listed on 'https://huggingface.co/models' (podtest serves %s)", a.model, run.Serving.Model)
+		return nil, nil, saying("OSError: %s is not a local folder and is not a valid model identifier listed on 'https://huggingface.co/models' (podtest serves %s)", a.model, run.Serving.Model)
 	}
 	s := &run.Serving
 	s.ServedModelName = a.text("served-model-name", a.model)
@@ -145,7 +152,7 @@ func buildEngine(image Image, a serveArgs) (*sim.Server, *compose.Run, error) {
 		s.GPUMemoryUtilization = u
 	}
 	if m, ok := run.Memory(); ok && m.KVTokens < s.MaxModelLen {
-		return nil, nil, fmt.Errorf("ValueError: To serve at least one request with the models's max seq len (%d), (%.2f GiB KV cache is needed, which is larger than the available KV cache memory (%.2f GiB). Based on the available memory, the estimated maximum model length is %d. Try increasing `gpu_memory_utilization` or decreasing `max_model_len` when initializing the engine.",
+		return nil, nil, saying("ValueError: To serve at least one request with the models's max seq len (%d), (%.2f GiB KV cache is needed, which is larger than the available KV cache memory (%.2f GiB). Based on the available memory, the estimated maximum model length is %d. Try increasing `gpu_memory_utilization` or decreasing `max_model_len` when initializing the engine.",
 			s.MaxModelLen, float64(s.MaxModelLen*m.KVBytesPerToken)/(1<<30), max(m.KVGB(), 0)*1e9/(1<<30), m.KVTokens)
 	}
 	cfg, err := sim.ConfigOf(&run)

@@ -2,7 +2,6 @@ package program
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -92,14 +91,14 @@ func parseServe(args []string) (serveArgs, error) {
 		}
 		if kind == toggle {
 			if given {
-				return a, fmt.Errorf("argument --%s: ignored explicit argument '%s'", name, value)
+				return a, saying("argument --%s: ignored explicit argument '%s'", name, value)
 			}
 			a.values[name] = "true"
 			continue
 		}
 		if !given {
 			if i+1 >= len(args) || strings.HasPrefix(args[i+1], "--") {
-				return a, fmt.Errorf("argument --%s: expected one argument", name)
+				return a, saying("argument --%s: expected one argument", name)
 			}
 			i++
 			value = args[i]
@@ -110,7 +109,7 @@ func parseServe(args []string) (serveArgs, error) {
 		a.values[name] = value
 	}
 	if len(strange) > 0 {
-		return a, fmt.Errorf("unrecognized arguments: %s", strings.Join(strange, " "))
+		return a, saying("unrecognized arguments: %s", strings.Join(strange, " "))
 	}
 	return a, nil
 }
@@ -119,19 +118,19 @@ func checkValue(name string, kind flagKind, value string) error {
 	switch kind {
 	case whole:
 		if _, err := strconv.Atoi(value); err != nil {
-			return fmt.Errorf("argument --%s: invalid int value: '%s'", name, value)
+			return saying("argument --%s: invalid int value: '%s'", name, value)
 		}
 	case number:
 		if _, err := strconv.ParseFloat(value, 64); err != nil {
-			return fmt.Errorf("argument --%s: invalid float value: '%s'", name, value)
+			return saying("argument --%s: invalid float value: '%s'", name, value)
 		}
 	case object:
 		if !json.Valid([]byte(value)) {
-			return fmt.Errorf("argument --%s: Value %s cannot be converted to <function loads>.", name, value)
+			return saying("argument --%s: Value %s cannot be converted to <function loads>.", name, value)
 		}
 	}
 	if may := choices(name); may != nil && !slices.Contains(may, value) {
-		return fmt.Errorf("argument --%s: invalid choice: '%s' (choose from %s)", name, value, strings.Join(may, ", "))
+		return saying("argument --%s: invalid choice: '%s' (choose from %s)", name, value, strings.Join(may, ", "))
 	}
 	return nil
 }
