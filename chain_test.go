@@ -97,10 +97,10 @@ func known(t *testing.T, ttft, itl time.Duration) *report.Report {
 	return knownWith(t, ttft, itl, func(*dail.Plan) {})
 }
 
-func knownWith(t *testing.T, ttft, itl time.Duration, change func(*dail.Plan)) *report.Report {
+// askPlan is a run whose agents ask, and need nothing installed.
+func askPlan(t *testing.T) *dail.Plan {
 	t.Helper()
-	results := t.TempDir()
-	plan, err := dail.Config{Benchmark: "testdata/benchmarks/known/scenario.yaml", Results: results}.Plan()
+	plan, err := dail.Config{Benchmark: "testdata/benchmarks/known/scenario.yaml", Results: t.TempDir()}.Plan()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,13 +108,19 @@ func knownWith(t *testing.T, ttft, itl time.Duration, change func(*dail.Plan)) *
 	if err := os.Mkdir(filepath.Join(tools, "node_modules"), 0o755); err != nil {
 		t.Fatal(err)
 	}
+	plan.Agent, plan.AgentName = asker{}, "asker"
+	plan.Toolchain = &agents.Toolchain{Dir: tools}
+	plan.Runner = agents.Local{}
+	return plan
+}
+
+func knownWith(t *testing.T, ttft, itl time.Duration, change func(*dail.Plan)) *report.Report {
+	t.Helper()
+	plan := askPlan(t)
 	plan.Provider = &pod.Simulated{Config: &sim.Config{
 		Step:  sim.Fixed{TTFT: ttft, ITL: itl},
 		Model: plan.Run.Serving.ServedModelName,
 	}}
-	plan.Agent, plan.AgentName = asker{}, "asker"
-	plan.Toolchain = &agents.Toolchain{Dir: tools}
-	plan.Runner = agents.Local{}
 	change(plan)
 	rep, err := dail.Run(t.Context(), plan)
 	if err != nil {
@@ -123,7 +129,7 @@ func knownWith(t *testing.T, ttft, itl time.Duration, change func(*dail.Plan)) *
 	if code := dail.ExitStatus(rep, err); code != 0 {
 		t.Fatalf("exit status %d: %v", code, rep.Faults())
 	}
-	stored, _ := oneReport(t, results)
+	stored, _ := oneReport(t, plan.Results)
 	return stored
 }
 
