@@ -84,8 +84,8 @@ func TestRunEndsAtItsCeilingOfTime(t *testing.T) {
 }
 
 func TestRunEndsAtItsCeilingOfMoney(t *testing.T) {
-	r := newLeaseAt(t, 100)
-	r.opts.MaxUSD = 0.99 / 6 // ten minutes: six seconds here
+	r := newLeaseAt(t, 40)
+	r.opts.MaxUSD = 0.99 / 6 // ten minutes: fifteen seconds here
 	err := lost(t, r.up(t))
 	if !errors.As(err, new(*pod.CeilingError)) || !strings.Contains(err.Error(), "-max-usd") {
 		t.Errorf("cause %v", err)
