@@ -43,6 +43,7 @@ var allowed = map[string][]string{
 	"internal/chaos":          {"*"},
 	"internal/cmd/chaos":      {"*"},
 	"internal/cmd/costs":      {"report"},
+	"internal/cmd/podtest":    {"*"},
 	"internal/cmd/testreport": {},
 	"internal/cmd/toolchain":  {"*"},
 	"":                        {"*"},
