@@ -83,10 +83,11 @@ func (l *life) reach(ctx context.Context, p *Pod) error {
 		p.machine = m
 	}
 	l.say("logging in to " + p.machine.SSH.String())
-	pins, err := remote.OpenPins(filepath.Join(l.opts.State, "pins"))
+	pins, err := openPins(l.opts.State)
 	if err != nil {
 		return err
 	}
+	p.pins = pins
 	p.link = remote.NewLink(context.WithoutCancel(ctx), l.dialer(p, pins))
 	reach, cancel := l.clk.WithTimeout(ctx, l.limits.Reachable, errUnreachable)
 	defer cancel()
@@ -163,6 +164,11 @@ func (l *life) awaitAddress(ctx context.Context, id string) (Machine, error) {
 		}
 		every = min(every+time.Second, pollLater)
 	}
+}
+
+// openPins opens the host keys of machines, which lie beside the ledger.
+func openPins(state string) (*remote.Pins, error) {
+	return remote.OpenPins(filepath.Join(state, "pins"))
 }
 
 // dialer tells the link where the machine is now: its port may change when the

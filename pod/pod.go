@@ -104,6 +104,7 @@ type Pod struct {
 	machine  Machine
 	link     *remote.Link
 	ground   ground
+	pins     *remote.Pins
 	tunnel   *remote.Tunnel
 	behind   *background
 	down     bool
@@ -242,6 +243,10 @@ func (p *Pod) end(ctx context.Context) error {
 		return err
 	}
 	p.Meter.Stop()
+	if p.pins != nil && !p.about.Stays {
+		// Nobody will ever log in to it again. A pin that stays does no harm.
+		_ = p.pins.Forget(p.pin())
+	}
 	return p.guard.forget(p.spec.Name)
 }
 

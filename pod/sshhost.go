@@ -228,7 +228,7 @@ func (h *SSHHost) dial(ctx context.Context) (*hostConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	pins, err := remote.OpenPins(filepath.Join(state, "pins"))
+	pins, err := openPins(state)
 	if err != nil {
 		return nil, err
 	}

@@ -24,6 +24,8 @@ func TestNoPodIsLeft(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Logf("FIGURE: chaos: %d trials, %d kills, %d faults: %d pods left, %d of others touched, the longest alive for %v",
+		res.Trials, res.Kills, res.Faults, res.PodsLeft, res.ForeignTouched, res.LongestAlive)
 	if err := res.Err(); err != nil {
 		t.Error(err)
 	}

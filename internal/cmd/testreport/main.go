@@ -1,7 +1,7 @@
 // Testreport reads the output of "go test -json" and prints what a person
 // wants of it: a line per package, the output of what failed, and at the end
-// the list of what was skipped and why. Its exit status is 1 if anything failed,
-// or if nothing ran.
+// the figures that tests logged (lines with "FIGURE: ") and the list of what was
+// skipped and why. Its exit status is 1 if anything failed, or if nothing ran.
 //
 //	go test -json ./... | testreport
 package main
@@ -43,6 +43,7 @@ type skip struct{ pkg, test, why string }
 type summary struct {
 	passed, failed int
 	skips          []skip
+	figures        []string
 	blamed         map[string]bool // packages with a failed test of their own
 }
 
@@ -69,6 +70,9 @@ func summarize(r io.Reader, w io.Writer) (*summary, error) {
 		switch e.Action {
 		case "output":
 			text(key).WriteString(e.Output)
+			if _, figure, ok := strings.Cut(e.Output, "FIGURE: "); ok {
+				s.figures = append(s.figures, strings.TrimSpace(figure))
+			}
 		case "build-output":
 			fmt.Fprint(w, e.Output)
 		case "pass", "fail", "skip":
@@ -129,6 +133,12 @@ func reason(out string) string {
 }
 
 func (s *summary) print(w io.Writer) {
+	for i, f := range s.figures {
+		if i == 0 {
+			fmt.Fprintln(w, "\nfigures:")
+		}
+		fmt.Fprintln(w, " ", f)
+	}
 	if len(s.skips) == 0 {
 		fmt.Fprintln(w, "\nskipped: nothing")
 	} else {
