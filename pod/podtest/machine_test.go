@@ -391,10 +391,10 @@ func TestTerminateKillsAll(t *testing.T) {
 func TestPodEndsItself(t *testing.T) {
 	srv, a := serve(t, podtest.Config{})
 	keyed := func(script string) string {
-		return strings.NewReplacer("API", srv.URL, "GRAPHQL", strings.TrimSuffix(srv.URL, "/v2")+"/graphql").Replace(
+		return strings.NewReplacer("@API@", srv.URL, "@GRAPHQL@", strings.TrimSuffix(srv.URL, "/v2")+"/graphql").Replace(
 			`while [ ! -f end ]; do sleep 0.05; done; cfg() { printf 'header = "Authorization: Bearer %s"\n' "$RUNPOD_API_KEY"; };` + script + `; sleep 100000`)
 	}
-	del := `cfg | curl -sS -K - -X DELETE -o out -w '%{http_code}' API/pods/$RUNPOD_POD_ID >code`
+	del := `cfg | curl -sS -K - -X DELETE -o out -w '%{http_code}' @API@/pods/$RUNPOD_POD_ID >code`
 	for _, tc := range []struct {
 		name, script string
 		fault        podtest.Fault
@@ -403,17 +403,17 @@ func TestPodEndsItself(t *testing.T) {
 	}{
 		{"DELETE", del, "", true, ""},
 		{"DELETE denied", del, podtest.PodKeyDenied, false, "403"},
-		{"GraphQL", `cfg | curl -sS -K - -H 'Content-Type: application/json' -d '{"query":"mutation { podTerminate(input: {podId: \"'$RUNPOD_POD_ID'\"}) }"}' -o out -w '%{http_code}' GRAPHQL >code`, "", true, ""},
-		{"GraphQL denied", `cfg | curl -sS -K - -H 'Content-Type: application/json' -d '{"query":"mutation { podTerminate(input: {podId: \"'$RUNPOD_POD_ID'\"}) }"}' -o out -w '%{http_code}' GRAPHQL >code`, podtest.GraphQLDenied, false, "200"},
+		{"GraphQL", `cfg | curl -sS -K - -H 'Content-Type: application/json' -d '{"query":"mutation { podTerminate(input: {podId: \"'$RUNPOD_POD_ID'\"}) }"}' -o out -w '%{http_code}' @GRAPHQL@ >code`, "", true, ""},
+		{"GraphQL denied", `cfg | curl -sS -K - -H 'Content-Type: application/json' -d '{"query":"mutation { podTerminate(input: {podId: \"'$RUNPOD_POD_ID'\"}) }"}' -o out -w '%{http_code}' @GRAPHQL@ >code`, podtest.GraphQLDenied, false, "200"},
 		{"runpodctl", `runpodctl remove pod $RUNPOD_POD_ID`, "", true, ""},
-		{"another pod", `cfg | curl -sS -K - -X DELETE -o out -w '%{http_code}' API/pods/OTHER >code`, "", false, "403"},
-		{"the list", `cfg | curl -sS -K - -o out -w '%{http_code}' API/pods >code`, "", false, "403"},
+		{"another pod", `cfg | curl -sS -K - -X DELETE -o out -w '%{http_code}' @API@/pods/@OTHER@ >code`, "", false, "403"},
+		{"the list", `cfg | curl -sS -K - -o out -w '%{http_code}' @API@/pods >code`, "", false, "403"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			other := srv.AddForeign("other", nil)
 			a := a
 			a.t = t
-			p := a.create(scripted(strings.ReplaceAll(keyed(tc.script), "OTHER", other), ""))
+			p := a.create(scripted(strings.ReplaceAll(keyed(tc.script), "@OTHER@", other), ""))
 			if tc.fault != "" {
 				srv.Inject(tc.fault, 1)
 			}

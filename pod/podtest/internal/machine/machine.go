@@ -135,7 +135,7 @@ func Start(ctx context.Context, spec Spec, onLine func(line string)) (*Machine, 
 	m := &Machine{in: in, onLine: onLine, done: make(chan struct{}), waiting: map[int]chan report{}}
 	m.cmd = &exec.Cmd{
 		Path: self, Args: []string{Name}, Dir: string(spec.Layout),
-		Env:   []string{"PATH=" + spec.Path},
+		Env:   append([]string{"PATH=" + spec.Path}, extraEnv...),
 		Stdin: theirIn, ExtraFiles: []*os.File{theirOut}, Stderr: &stderr,
 		WaitDelay: 5 * time.Second,
 		// Its own session: an interrupt from the terminal is the landlord's.

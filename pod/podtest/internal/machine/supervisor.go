@@ -107,12 +107,12 @@ func (s *supervisor) start(spec Spec) (err error) {
 		return err
 	}
 	s.sshNum = s.sshPort.port
-	s.env = []string{
+	s.env = append([]string{
 		"PATH=" + spec.Layout.Bin() + string(os.PathListSeparator) + spec.Path,
 		"HOME=" + spec.Layout.Home(), "TMPDIR=" + spec.Layout.tmp(),
 		"DAIL_ROOT=" + spec.Layout.Workspace(), "DAIL_PORT=" + strconv.Itoa(s.port.port),
 		"USER=" + spec.User, "LOGNAME=" + spec.User, "SHELL=" + shell(),
-	}
+	}, extraEnv...)
 	if spec.Sshd != "" {
 		s.logins, err = newOpenSSH(s)
 	} else {
