@@ -48,7 +48,13 @@ func Run(ctx context.Context, plan *Plan) (*report.Report, error) {
 		return nil, err
 	}
 	bound, release := r.pod.Bind(ctx)
+	told := context.AfterFunc(ctx, func() {
+		if p.Provider.About().Outlives {
+			r.display.Note("interrupted: giving the pod back; if this program is killed meanwhile, its watchdog does it")
+		}
+	})
 	runErr := r.measureAll(bound)
+	told()
 	if cause := context.Cause(bound); cause != nil && runErr != nil && ctx.Err() == nil {
 		runErr = cause // the pod's own end explains what failed on it
 	}

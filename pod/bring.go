@@ -198,21 +198,25 @@ func (l *life) dialer(p *Pod, pins *remote.Pins) func(context.Context) (remote.C
 	}
 }
 
-// deadman is the switch that ends the machine from the inside.
-func (l *life) deadman(s Spec) deadman.Switch {
+// deadman is the switch that ends the machine from the inside. It keeps nothing:
+// that is decided when the run is over.
+func (l *life) deadman(s Spec) deadman.Switch { return switchOf(l.about, l.clk, s, time.Time{}) }
+
+// switchOf turns a clock's times into those that the machine goes by.
+func switchOf(about About, clk clock.Clock, s Spec, keep time.Time) deadman.Switch {
 	real := func(t time.Time) time.Time {
 		if t.IsZero() {
 			return t
 		}
-		return time.Now().Add(l.clk.Real(t.Sub(l.clk.Now())))
+		return time.Now().Add(clk.Real(t.Sub(clk.Now())))
 	}
 	return deadman.Switch{
-		Silence:   l.clk.Real(switchSilence),
-		Tick:      l.clk.Real(switchTick),
+		Silence:   clk.Real(switchSilence),
+		Tick:      clk.Real(switchTick),
 		Deadline:  real(s.Marker.Deadline),
-		KeepUntil: real(s.Marker.Keep),
-		Ending:    "DAIL_NAME=" + remote.Quote(s.Name) + "\n" + l.about.EndSelf,
-		Stays:     l.about.Stays,
+		KeepUntil: real(keep),
+		Ending:    "DAIL_NAME=" + remote.Quote(s.Name) + "\n" + about.EndSelf,
+		Stays:     about.Stays,
 	}
 }
 

@@ -3,6 +3,7 @@ package pod
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/x/dail/internal/remote"
 )
@@ -40,7 +41,14 @@ func (g *guard) intend(s Spec) error {
 	if g == nil {
 		return nil
 	}
-	return g.watchdog.ledger.put(g.watchdog.intent(s))
+	e := g.watchdog.intent(s)
+	e.Keep = time.Time{} // the marker tells reapers; who guards it is told at the end
+	return g.watchdog.ledger.put(e)
+}
+
+// keep writes down until when a machine stays though its run is over.
+func (g *guard) keep(s Spec) error {
+	return g.change(s.Name, func(e *entry) { e.Keep, e.Deadline = s.Marker.Keep, s.Marker.Deadline })
 }
 
 // created writes down the machine that came of it.

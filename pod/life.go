@@ -189,6 +189,7 @@ func (l *life) create(ctx context.Context, o Offer) (*Pod, error) {
 		},
 	}
 	if l.opts.Keep > 0 {
+		// The latest that it may come to; a marker cannot be changed later.
 		spec.Marker.Keep = l.began.Add(longest + l.opts.Keep)
 		spec.Marker.Deadline = spec.Marker.Keep
 	}

@@ -61,7 +61,8 @@ type Options struct {
 	MaxUSDPerHour float64
 	// MaxUSD ends the run when it has cost this much; 0 is no such ceiling.
 	MaxUSD float64
-	// Keep leaves the machine running for this long after Down.
+	// Keep leaves the machine running for this long after Down. A program that
+	// dies before does not keep it.
 	Keep time.Duration
 	// RunID names the run in markers and in the ledger; empty is one made up.
 	RunID  string
@@ -107,6 +108,7 @@ type Pod struct {
 	pins     *remote.Pins
 	tunnel   *remote.Tunnel
 	behind   *background
+	kept     time.Time // until when it stays after Down; zero: it does not
 	down     bool
 }
 
@@ -183,37 +185,52 @@ func (p *Pod) Run(ctx context.Context, command string) ([]byte, error) {
 // pin is the name under which the machine's host key is remembered.
 func (p *Pod) pin() string { return cmp.Or(p.machine.Pin, p.machine.ID) }
 
-// Kept returns until when Down leaves the machine running, and how to log in
-// to it; ok is false where it does not.
-func (p *Pod) Kept() (until time.Time, login string, ok bool) {
-	if p.opts.Keep <= 0 || !p.about.Outlives || p.machine.SSH == nil {
-		return time.Time{}, "", false
-	}
-	a := p.machine.SSH
-	return p.spec.Marker.Keep, fmt.Sprintf("ssh -p %d %s@%s", a.Port, a.User, a.Host), true
-}
-
 // Down gives the pod back and stops its meter, once that is confirmed. After
 // an error it may be called again. The caller passes a context of its own, so
-// that a cancelled run still gives its pod back. A kept pod stays, and its
-// watchdog with it.
+// that a cancelled run still gives its pod back. With Options.Keep the pod
+// stays, its watchdog and its switch with it ([Pod.Kept]).
 func (p *Pod) Down(ctx context.Context) error {
 	if p.down {
 		return nil
 	}
-	var err error
-	if _, _, kept := p.Kept(); kept {
+	if p.opts.Keep > 0 && p.link != nil && p.keep(ctx) == nil {
 		p.Meter.Stop()
 		p.leave()
-	} else {
-		err = p.end(ctx)
-	}
-	if err != nil {
+	} else if err := p.end(ctx); err != nil {
 		return fmt.Errorf("provider %s: giving the pod back: %w", p.Provider, err)
 	}
 	p.down = true
 	p.guard.close()
 	return nil
+}
+
+// keep tells those who guard the machine to leave it alone for a while. One
+// that cannot be told would be ended in a few minutes by its switch anyway, so
+// an error is no harm: the machine is then given back.
+func (p *Pod) keep(ctx context.Context) error {
+	bounded, cancel := p.clk.WithTimeout(ctx, beatEvery, nil)
+	defer cancel()
+	kept := p.spec
+	kept.Marker.Keep = p.clk.Now().Add(p.opts.Keep)
+	kept.Marker.Deadline = kept.Marker.Keep
+	if _, err := p.ground.Run(bounded, switchOf(p.about, p.clk, kept, kept.Marker.Keep).Arm(), nil); err != nil {
+		return err
+	}
+	if err := p.guard.keep(kept); err != nil {
+		return err
+	}
+	p.kept = kept.Marker.Keep
+	return nil
+}
+
+// Kept returns until when the machine stays after Down, and how to log in to
+// it; ok is false where it was given back.
+func (p *Pod) Kept() (until time.Time, login string, ok bool) {
+	if p.kept.IsZero() || p.machine.SSH == nil {
+		return time.Time{}, "", false
+	}
+	a := p.machine.SSH
+	return p.kept, fmt.Sprintf("ssh -p %d %s@%s", a.Port, a.User, a.Host), true
 }
 
 // leave closes what this process has open to the machine.

@@ -172,7 +172,6 @@ func TestTunnelOutlivesItsConnection(t *testing.T) {
 // is all that is left of the run, ends it.
 func TestKeptPodStaysUntilItsTime(t *testing.T) {
 	r := newLease(t)
-	r.opts.Limits.Run = time.Minute
 	r.opts.Keep = 2 * time.Minute
 	p := r.up(t)
 	if err := p.Down(context.Background()); err != nil {
