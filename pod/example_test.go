@@ -8,6 +8,7 @@ import (
 	"github.com/x/dail/compose"
 	"github.com/x/dail/configs"
 	"github.com/x/dail/pod"
+	"github.com/x/dail/pod/podtest"
 )
 
 // A simulated pod serves the composed model from this process, and says that it
@@ -33,4 +34,35 @@ func ExampleUp() {
 	// Output:
 	// simulated true 65536
 	// <nil>
+}
+
+// What a run would cost, before anything is created. Without URL it is RunPod
+// that is asked; here it is its double.
+func ExampleRunPod() {
+	cloud, err := podtest.NewServer(podtest.Config{NoMachines: true})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer cloud.Close()
+	run, err := compose.Merge(compose.Request{
+		Configs:    []compose.Layer{{Name: "configs", FS: configs.FS()}},
+		Benchmarks: []compose.Layer{{Name: "benchmarks", FS: benchmarks.FS()}},
+		Benchmark:  "smoke", Model: "qwen3-coder", Hardware: "h100-sxm", GPUs: 2,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	p := &pod.RunPod{Key: pod.Secret(cloud.Key), URL: cloud.URL}
+	offers, err := p.Offers(context.Background(), run)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Printf("%d × %s for $%.2f/h, says %s\n", offers[0].GPUs, offers[0].GPU, offers[0].USDPerHour, offers[0].PriceSource)
+	fmt.Println(p.Key)
+	// Output:
+	// 2 × NVIDIA H100 80GB HBM3 for $7.98/h, says RunPod's catalogue
+	// [redacted]
 }

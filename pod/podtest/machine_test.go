@@ -214,9 +214,13 @@ func session(t testing.TB, c *ssh.Client) *ssh.Session {
 	return s
 }
 
+// status is how a command ended; -1: not by itself.
 func status(err error) int {
 	var exit *ssh.ExitError
-	if errors.As(err, &exit) {
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
 		return exit.ExitStatus()
 	}
 	return -1
