@@ -24,6 +24,9 @@ import (
 type Config struct {
 	// Key is the account's API key; random where it is empty.
 	Key string
+	// Addr is where the API listens: a port of the loopback; a free one where it
+	// is empty. Elsewhere anybody could run commands here.
+	Addr string
 	// Run is what the machines' vllm serves: the engine that the run composes
 	// to, with its benchmark's cassette. Where it is nil, vllm serves a small
 	// engine of fixed times and canned answers under whatever name it is given.
@@ -124,7 +127,7 @@ func NewServer(cfg Config) (*Server, error) {
 		s.stop()
 		return nil, errors.Join(fmt.Errorf("podtest: %w", err), s.removeRoot())
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := listen(cfg.Addr)
 	if err != nil {
 		s.stop()
 		return nil, errors.Join(fmt.Errorf("podtest: %w", err), s.removeRoot())
@@ -141,9 +144,24 @@ func NewServer(cfg Config) (*Server, error) {
 	return s, nil
 }
 
+// listen listens on the loopback, and nowhere else.
+func listen(addr string) (net.Listener, error) {
+	tcp, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("Config.Addr: %w", err)
+	}
+	if !tcp.IP.IsLoopback() {
+		return nil, fmt.Errorf("Config.Addr %s is not on the loopback: whoever reaches the API can run commands on this machine; use 127.0.0.1:PORT", addr)
+	}
+	return net.ListenTCP("tcp", tcp)
+}
+
 func (c Config) withDefaults() Config {
 	if c.Key == "" {
 		c.Key = "rpa_" + rand.Text()
+	}
+	if c.Addr == "" {
+		c.Addr = "127.0.0.1:0"
 	}
 	if c.GPUs == nil {
 		c.GPUs = Catalogue()
