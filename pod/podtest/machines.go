@@ -119,7 +119,21 @@ func (s *Server) live(ctx context.Context, p *pod) {
 		s.change(p, func() { p.machine = m })
 		s.strikeLater(p)
 	}
-	<-ctx.Done()
+	if m == nil {
+		<-ctx.Done()
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-m.Done():
+		s.mu.Lock()
+		meant := p.hostDied
+		s.mu.Unlock()
+		if !meant && ctx.Err() == nil {
+			s.violation("pod %s: its machine has ended by itself", p.id)
+		}
+		<-ctx.Done()
+	}
 }
 
 // change changes a pod that has not ended.
@@ -326,6 +340,7 @@ func (s *Server) hit(p *pod, f Fault) {
 	case ContainerCrash:
 		err = m.Crash(ctx)
 	case HostDies:
+		s.change(p, func() { p.hostDied = true })
 		err = m.Close()
 	}
 	select {

@@ -63,6 +63,7 @@ type pod struct {
 	periods  []period
 	ssh      sshState
 	machine  *machine.Machine
+	hostDied bool               // by a fault
 	stopLife context.CancelFunc // ends the present boot
 	lifeDone chan struct{}
 }
