@@ -25,6 +25,7 @@ func helper(t *testing.T, what string) *exec.Cmd {
 // A server whose program is killed takes its machines with it, whatever they
 // run.
 func TestKilledServerLeavesNothing(t *testing.T) {
+	t.Parallel()
 	cmd := helper(t, "landlord")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -94,6 +95,7 @@ func zombie(pid int) bool {
 
 // Without Main a server would start this program over and over.
 func TestMainIsMissing(t *testing.T) {
+	t.Parallel()
 	out, err := helper(t, "no main").Output()
 	if err != nil || !strings.Contains(string(out), "podtest.Main() must be the first line") {
 		t.Errorf("%s, %v", out, err)
@@ -102,6 +104,7 @@ func TestMainIsMissing(t *testing.T) {
 
 // Close ends what is alive, whoever forgot it.
 func TestClose(t *testing.T) {
+	t.Parallel()
 	root := t.TempDir()
 	srv, err := podtest.NewServer(podtest.Config{Root: root})
 	if err != nil {

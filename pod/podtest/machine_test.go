@@ -135,6 +135,7 @@ func root(srv *podtest.Server, id string) string {
 
 // Only the key of PUBLIC_KEY opens the machine, and only for root.
 func TestOnlyTheOwnKeyLogsIn(t *testing.T) {
+	t.Parallel()
 	_, a := serve(t, podtest.Config{})
 	signer, line := userKey(t)
 	other, _ := userKey(t)
@@ -154,6 +155,7 @@ func TestOnlyTheOwnKeyLogsIn(t *testing.T) {
 
 // What a command over SSH is given, and what it gives back.
 func TestCommands(t *testing.T) {
+	t.Parallel()
 	srv, a := serve(t, podtest.Config{})
 	p, c := a.shellPod("exec sleep 100000")
 	dir := root(srv, p.ID)
@@ -166,9 +168,10 @@ func TestCommands(t *testing.T) {
 	}
 
 	s := session(t, c)
-	s.Stdin = strings.NewReader("over stdin")
-	if out, err := s.CombinedOutput("cat; echo oops >&2; exit 7"); string(out) != "over stdinoops\n" || status(err) != 7 {
-		t.Errorf("%q, %v", out, err)
+	var stderr strings.Builder
+	s.Stdin, s.Stderr = strings.NewReader("over stdin"), &stderr
+	if out, err := s.Output("cat; echo oops >&2; exit 7"); string(out) != "over stdin" || stderr.String() != "oops\n" || status(err) != 7 {
+		t.Errorf("%q, %q, %v", out, stderr.String(), err)
 	}
 	s = session(t, c)
 	if err := s.Setenv("LC_ALL", "C"); err != nil {
@@ -229,6 +232,7 @@ func status(err error) int {
 // As with sshd, a session lasts until its output is let go of, and what was
 // left in the background lives on without it.
 func TestBackground(t *testing.T) {
+	t.Parallel()
 	srv, a := serve(t, podtest.Config{})
 	p, c := a.shellPod("exec sleep 100000")
 	dir := root(srv, p.ID)
@@ -266,6 +270,7 @@ func TestBackground(t *testing.T) {
 
 // A channel to the loopback is carried both ways, each side closed by itself.
 func TestForward(t *testing.T) {
+	t.Parallel()
 	_, a := serve(t, podtest.Config{})
 	_, c := a.shellPod("")
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -313,6 +318,7 @@ func TestForward(t *testing.T) {
 // PID 1 has RunPod's environment, its output is the container's log, and it is
 // started again on the same disk when it ends, which ends all else.
 func TestContainer(t *testing.T) {
+	t.Parallel()
 	srv, a := serve(t, podtest.Config{})
 	p, c := a.shellPod(`
 		echo "pod=$RUNPOD_POD_ID gpus=$RUNPOD_GPU_COUNT ssh=$RUNPOD_TCP_PORT_22 own=$HW_PROVIDER key=${RUNPOD_API_KEY:+set}"
@@ -342,6 +348,7 @@ func TestContainer(t *testing.T) {
 
 // A stop and a start keep the disk and nothing else; the port is another.
 func TestStopAndStart(t *testing.T) {
+	t.Parallel()
 	srv, a := serve(t, podtest.Config{})
 	signer, line := userKey(t)
 	p := a.create(scripted("echo $$ >>boots; exec sleep 100000", line))
@@ -363,6 +370,7 @@ func TestStopAndStart(t *testing.T) {
 // Whatever a machine started is dead when the DELETE is answered: children,
 // orphans, and those that left the session.
 func TestTerminateKillsAll(t *testing.T) {
+	t.Parallel()
 	srv, a := serve(t, podtest.Config{})
 	p, c := a.shellPod("sleep 100000 & echo $! >child; trap '' TERM HUP INT; while :; do sleep 1; done")
 	dir := root(srv, p.ID)
@@ -393,6 +401,7 @@ func TestTerminateKillsAll(t *testing.T) {
 // The way out from the inside: the script of PID 1 ends its own pod with the
 // pod's own key, which is good for that and nothing else.
 func TestPodEndsItself(t *testing.T) {
+	t.Parallel()
 	srv, a := serve(t, podtest.Config{})
 	keyed := func(script string) string {
 		return strings.NewReplacer("@API@", srv.URL, "@GRAPHQL@", strings.TrimSuffix(srv.URL, "/v2")+"/graphql").Replace(

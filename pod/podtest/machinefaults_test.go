@@ -17,6 +17,7 @@ import (
 )
 
 func TestGPUFaults(t *testing.T) {
+	t.Parallel()
 	srv, a := serve(t, podtest.Config{})
 	for _, tc := range []struct {
 		fault  podtest.Fault
@@ -45,6 +46,7 @@ func TestGPUFaults(t *testing.T) {
 }
 
 func TestSSHRefuses(t *testing.T) {
+	t.Parallel()
 	srv, a := serve(t, podtest.Config{})
 	srv.Inject(podtest.SSHRefuses, 1)
 	signer, line := userKey(t)
@@ -58,6 +60,7 @@ func TestSSHRefuses(t *testing.T) {
 
 // A stale address is shown first; nobody listens there.
 func TestSSHStaleAddress(t *testing.T) {
+	t.Parallel()
 	srv, a := serve(t, podtest.Config{})
 	srv.Inject(podtest.SSHStale, 1)
 	signer, line := userKey(t)
@@ -75,6 +78,7 @@ func TestSSHStaleAddress(t *testing.T) {
 // What happens at once, to a machine that runs: each ends the present login,
 // and leaves the machine so that one can log in again.
 func TestSSHFaults(t *testing.T) {
+	t.Parallel()
 	for _, fault := range []podtest.Fault{podtest.SSHDrops, podtest.SSHMoves, podtest.HostKeyChanges} {
 		t.Run(string(fault), func(t *testing.T) {
 			t.Parallel()
@@ -119,6 +123,7 @@ func TestSSHFaults(t *testing.T) {
 
 // A frozen connection stays open and says nothing; a new one works.
 func TestSSHFreezes(t *testing.T) {
+	t.Parallel()
 	srv, a := serve(t, podtest.Config{})
 	p, c := a.shellPod("")
 	out, _ := start(t, c, "while :; do echo tick; sleep 0.01; done")
@@ -140,6 +145,7 @@ func TestSSHFreezes(t *testing.T) {
 
 // A fault of a machine that is injected while none runs waits for one.
 func TestFaultWaitsForAMachine(t *testing.T) {
+	t.Parallel()
 	srv, a := serve(t, podtest.Config{})
 	srv.Inject(podtest.HostDies, 1)
 	p := a.create(scripted("echo $$ >pid; exec sleep 100000", ""))
@@ -152,6 +158,7 @@ func TestFaultWaitsForAMachine(t *testing.T) {
 }
 
 func TestHostDies(t *testing.T) {
+	t.Parallel()
 	srv, a := serve(t, podtest.Config{})
 	_, c := a.shellPod("exec sleep 100000")
 	pid := number(t, run(t, c, "sleep 100000 >/dev/null 2>&1 </dev/null & echo $!"))
@@ -165,6 +172,7 @@ func TestHostDies(t *testing.T) {
 }
 
 func TestPID1Loops(t *testing.T) {
+	t.Parallel()
 	srv, a := serve(t, podtest.Config{})
 	srv.Inject(podtest.PID1Loops.With("2"), 1)
 	signer, line := userKey(t)

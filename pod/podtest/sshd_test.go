@@ -14,6 +14,7 @@ import (
 // The same through OpenSSH's own sshd: what podtest's server does must be what
 // sshd does.
 func TestOpenSSH(t *testing.T) {
+	t.Parallel()
 	sshd, err := exec.LookPath("sshd")
 	if err != nil {
 		sshd, err = exec.LookPath("/usr/sbin/sshd")

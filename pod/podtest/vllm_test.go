@@ -108,6 +108,7 @@ func fetch(t testing.TB, client *http.Client, path, body string) string {
 // The composed server starts as vLLM does and answers through the tunnel, and
 // says by itself that it is simulated.
 func TestVLLM(t *testing.T) {
+	t.Parallel()
 	composed := smoke(t)
 	_, a := serve(t, podtest.Config{Run: composed})
 	_, c := a.shellPod("")
@@ -167,6 +168,7 @@ func TestVLLM(t *testing.T) {
 
 // Two machines serve at the same time on one host.
 func TestTwoMachines(t *testing.T) {
+	t.Parallel()
 	_, a := serve(t, podtest.Config{Startup: time.Millisecond})
 	for range 2 {
 		_, c := a.shellPod("")
@@ -180,6 +182,7 @@ func TestTwoMachines(t *testing.T) {
 }
 
 func TestVLLMRefuses(t *testing.T) {
+	t.Parallel()
 	composed := smoke(t)
 	_, a := serve(t, podtest.Config{Run: composed, Startup: time.Millisecond})
 	_, c := a.shellPod("")
@@ -213,6 +216,7 @@ func TestVLLMRefuses(t *testing.T) {
 }
 
 func TestVLLMFaults(t *testing.T) {
+	t.Parallel()
 	srv, a := serve(t, podtest.Config{Startup: 10 * time.Millisecond})
 	command := vllmCommand([]string{"any/model"})
 
