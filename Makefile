@@ -96,7 +96,7 @@ chaos: ## kills runs at random points, with random faults, and counts the pods t
 	@bin/chaos -trials $(TRIALS) -seed $(SEED)
 
 .PHONY: podtest
-podtest: ## a double of RunPod's cloud on this machine, to try -provider runpod against
+podtest: bin/dev-load ## a double of RunPod's cloud on this machine, to try -provider runpod against
 	@$(GO) build -o bin/podtest ./internal/cmd/podtest
 	@bin/podtest -benchmark $(BENCHMARK) -model $(MODEL) -hardware $(HARDWARE) -gpus $(GPUS)
 
