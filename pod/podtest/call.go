@@ -78,6 +78,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.log.add(c.event(at, a))
 	s.send(w, c, a)
 	if c.after != nil {
+		http.NewResponseController(w).Flush() // an error means that the caller has gone
 		c.after()
 	}
 }

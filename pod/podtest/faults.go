@@ -206,8 +206,9 @@ type injected struct {
 }
 
 // Inject makes a fault happen so many times; below 0: for ever; 0: no more.
-// What is one time depends on the fault: a call, a pod, or now. A fault that
-// does not exist, or not with such a parameter, is a violation.
+// What is one time depends on the fault: a call, a pod, or now. Injecting the
+// same once more replaces what is left of it. A fault that does not exist, or
+// not with such a parameter, is a violation.
 func (s *Server) Inject(f Fault, times int) {
 	if _, err := ParseFault(string(f)); err != nil {
 		s.violation("Inject: %v", err)
