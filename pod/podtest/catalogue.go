@@ -12,7 +12,7 @@ type GPU struct {
 	Community float64
 	MaxCount  int // GPUs in one pod at most; 0: 8
 	// Zones says where there are some and how many: LOW, MEDIUM, HIGH; NONE: a
-	// zone that is sold out. nil: HIGH in four zones.
+	// zone that is sold out. nil: four zones, from HIGH to LOW.
 	Zones []Zone
 }
 
