@@ -31,6 +31,7 @@ type life struct {
 	guard    *guard // nil where machines die with this process
 	began    time.Time
 	badZones map[string]bool // where a machine was a bad draw
+	lost     []Spec          // creates of which it is not known whether they happened
 }
 
 // Refusal is an error before which nothing was created.
@@ -96,6 +97,11 @@ func (l *life) offers(ctx context.Context) ([]Offer, error) {
 // first is no good.
 func (l *life) draws(ctx context.Context, offers []Offer) (*Pod, error) {
 	l.badZones = make(map[string]bool)
+	// A start that takes as long as the run may live, or as the money lasts, is
+	// over: no machine is tried beyond that.
+	longest := l.money.life(l.limits.Run, offers[0].USDPerHour)
+	ctx, cancel := l.clk.WithTimeout(ctx, longest, l.ceiling(longest, offers[0].USDPerHour))
+	defer cancel()
 	var bad []error
 	for draw := 1; draw <= l.limits.Draws; draw++ {
 		p, err := l.obtain(ctx, offers)
@@ -103,19 +109,36 @@ func (l *life) draws(ctx context.Context, offers []Offer) (*Pod, error) {
 			return nil, errors.Join(append(bad, err)...)
 		}
 		if err = l.bring(ctx, p); err == nil {
+			l.lookForLost(p)
 			return p, nil
 		}
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+			err = fmt.Errorf("%w: %w", cause, err)
+		}
 		err = l.explain(ctx, p, err)
-		err = errors.Join(err, p.end(context.WithoutCancel(ctx)))
-		var b *badDraw
-		if !errors.As(err, &b) || ctx.Err() != nil {
-			return nil, errors.Join(append(bad, err)...)
+		left := p.end(context.WithoutCancel(ctx))
+		err = errors.Join(err, left)
+		if !errors.As(err, new(*badDraw)) || left != nil || ctx.Err() != nil {
+			return nil, errors.Join(append(bad, err)...) // another machine would not help, or cost twice
 		}
 		l.say(fmt.Sprintf("machine %d of at most %d was no good: %v", draw, l.limits.Draws, err))
 		l.badZones[p.machine.Zone] = true
 		bad = append(bad, fmt.Errorf("machine %d (%s): %w", draw, p.machine.ID, err))
 	}
 	return nil, errors.Join(bad...)
+}
+
+// lookForLost goes on looking for machines whose create stayed unclear, while
+// the run goes on without them. The watchdog does so after it.
+func (l *life) lookForLost(p *Pod) {
+	for _, s := range l.lost {
+		p.behind.tasks.Go(func() {
+			intent := l.clk.Now() // a little later than it was: it is looked for a little longer
+			if err := settle(p.behind.ctx, l.provider, l.clk, s.Name, intent); err == nil {
+				_ = l.guard.forget(s.Name) // else the watchdog finds the entry, and nothing to end
+			}
+		})
+	}
 }
 
 // order puts the zones that were bad draws last.
@@ -201,7 +224,7 @@ func (l *life) create(ctx context.Context, o Offer) (*Pod, error) {
 	}
 	p := l.pod(spec)
 	if err := l.guard.intend(spec); err != nil {
-		return nil, &Refusal{err}
+		return nil, err
 	}
 	where := o.Zone
 	if where == "" {
@@ -216,6 +239,7 @@ func (l *life) create(ctx context.Context, o Offer) (*Pod, error) {
 		l.say("unclear whether the machine was created; looking for it: " + err.Error())
 		if m, err = l.reconcile(ctx, spec, err); err != nil {
 			l.meter.Drop()
+			l.lost = append(l.lost, spec)
 			return nil, errors.Join(err, l.guard.state(spec.Name, stateUnclear))
 		}
 	default:

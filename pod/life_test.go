@@ -228,6 +228,28 @@ func TestUnclearCreate(t *testing.T) {
 	}
 }
 
+// A machine of an unclear create that shows up while the run goes on elsewhere
+// is ended, and not when the run is over.
+func TestLateMachineIsEndedMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &sky{
+			offers:  []pod.Offer{{Zone: "A", USDPerHour: 1}, {Zone: "B", USDPerHour: 1}},
+			answers: []answer{{err: refusal(pod.ErrUnclear, "500"), machines: 1, late: 2 * time.Minute}, {machines: 1}},
+		}
+		p, err := up(t, c, pod.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * time.Minute)
+		if c.left() != 1 {
+			t.Errorf("%d machines, want the one that serves", c.left())
+		}
+		if err := p.Down(t.Context()); err != nil || c.left() != 0 {
+			t.Errorf("down: %v, %d left", err, c.left())
+		}
+	})
+}
+
 // The request may have left before the caller gave up.
 func TestUnclearCreateIsReconciledAfterCancel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -95,6 +95,24 @@ func TestRunEndsAtItsCeilingOfMoney(t *testing.T) {
 	}
 }
 
+// A start that takes too long is ended by the same ceiling.
+func TestAStartEndsAtTheCeiling(t *testing.T) {
+	r := newLease(t, podtest.VLLMStall)
+	r.opts.Limits.Run, r.opts.Limits.StallStartup = time.Minute, time.Hour
+	_, err := pod.Up(t.Context(), r.provider, smoke(t), r.opts)
+	if !errors.As(err, new(*pod.CeilingError)) || errors.As(err, new(*pod.Refusal)) || len(r.Bill()) != 1 {
+		t.Errorf("%d machines, err = %v", len(r.Bill()), err)
+	}
+}
+
+func TestAStartThatShowsNoProgressIsEnded(t *testing.T) {
+	r := newLease(t, podtest.VLLMStall)
+	_, err := pod.Up(t.Context(), r.provider, smoke(t), r.opts)
+	if err == nil || !strings.Contains(err.Error(), "STALL_STARTUP") {
+		t.Errorf("err = %v", err)
+	}
+}
+
 func TestAServerThatDiesIsNoticed(t *testing.T) {
 	r := newLease(t, podtest.VLLMDies)
 	err := lost(t, r.up(t))

@@ -30,6 +30,15 @@ func (e *CeilingError) Error() string {
 	return fmt.Sprintf("the pod was given back after %v and $%.2f: %s", e.Lived.Round(time.Second), e.USD, e.Ceiling)
 }
 
+// ceiling is the end of a run that lived for so long, and which ceiling it was.
+func (l *life) ceiling(lived time.Duration, usdPerHour float64) *CeilingError {
+	why := fmt.Sprintf("it reached the ceiling of %v for a run (MAX_RUN)", l.limits.Run)
+	if l.money.life(l.limits.Run, usdPerHour) < l.limits.Run {
+		why = fmt.Sprintf("it reached the ceiling of $%.2f for a run (-max-usd)", l.money.total)
+	}
+	return &CeilingError{lived, lived.Hours() * usdPerHour, why}
+}
+
 // LostError is a pod that no longer serves, by no wish of ours.
 type LostError struct {
 	Machine string
@@ -120,12 +129,7 @@ func (p *Pod) watch(l *life) {
 		if l.clk.Sleep(p.behind.ctx, left) != nil {
 			return
 		}
-		why := fmt.Sprintf("it reached the ceiling of %v for a run (MAX_RUN)", l.limits.Run)
-		if lives < l.limits.Run {
-			why = fmt.Sprintf("it reached the ceiling of $%.2f for a run (-max-usd)", l.money.total)
-		}
-		lived := l.clk.Now().Sub(l.began)
-		p.behind.lose(&CeilingError{lived, lived.Hours() * p.USDPerHour, why})
+		p.behind.lose(l.ceiling(l.clk.Now().Sub(l.began), p.USDPerHour))
 	})
 	p.behind.tasks.Go(func() {
 		seen := l.clk.Now()
