@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/x/dail/agents"
@@ -47,6 +48,15 @@ func Run(ctx context.Context, plan *Plan) (*report.Report, error) {
 	if err := r.prepare(ctx); err != nil {
 		return nil, err
 	}
+	// From here on the pod is given back on every way out, a panic included. It
+	// is not cancelled by what cancels the run.
+	giveBack := sync.OnceValue(func() error {
+		down, cancel := context.WithTimeout(context.WithoutCancel(ctx), downTimeout)
+		defer cancel()
+		return r.pod.Down(down)
+	})
+	defer giveBack()
+
 	bound, release := r.pod.Bind(ctx)
 	told := context.AfterFunc(ctx, func() {
 		if p.Provider.About().Outlives {
@@ -59,12 +69,7 @@ func Run(ctx context.Context, plan *Plan) (*report.Report, error) {
 		runErr = cause // the pod's own end explains what failed on it
 	}
 	release()
-	// From here on nothing is cancelled: the pod is given back, and what was
-	// measured is judged, whatever became of the run.
-	settled := context.WithoutCancel(ctx)
-	down, cancel := context.WithTimeout(settled, downTimeout)
-	downErr := r.pod.Down(down)
-	cancel()
+	downErr := giveBack()
 	if until, login, kept := r.pod.Kept(); kept && downErr == nil {
 		r.display.Note("the pod is kept until %s and costs $%.2f/h: %s; make reap does not end it before then, the provider's console does",
 			until.Format("15:04"), r.pod.USDPerHour, login)

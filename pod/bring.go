@@ -44,6 +44,12 @@ var (
 
 // bring takes a created machine to the point where it serves the run's model.
 func (l *life) bring(ctx context.Context, p *Pod) error {
+	defer func() {
+		if v := recover(); v != nil { // whoever catches it knows nothing of the machine
+			_ = p.end(context.WithoutCancel(ctx))
+			panic(v)
+		}
+	}()
 	if ctx.Err() != nil {
 		return context.Cause(ctx) // the caller gave up while the machine was made
 	}
