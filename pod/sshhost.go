@@ -69,13 +69,17 @@ func (h *SSHHost) Offers(_ context.Context, run *compose.Run) ([]Offer, error) {
 }
 
 // takeLease is told the root by $DAIL_ROOT, and the lease's lines by stdin. An
-// expired lease is moved away first: of two that try, one succeeds.
+// expired lease is moved away first, and looked at once more: of two that try,
+// the slower one may have moved the other's new one.
 const takeLease = `set -u
 d="$DAIL_ROOT/.dail"; umask 077; mkdir -p "$d" || exit 73
 new=$(cat)
 if [ -e "$d/lease" ]; then
-  until=$(sed -n 3p "$d/lease")
-  if [ "${until:-0}" -lt "$(date +%s)" ]; then mv "$d/lease" "$d/lease.old" 2>/dev/null; fi
+  now=$(date +%s); until=$(sed -n 3p "$d/lease")
+  if [ "${until:-0}" -lt "$now" ] && mv "$d/lease" "$d/lease.$$" 2>/dev/null; then
+    until=$(sed -n 3p "$d/lease.$$")
+    if [ "${until:-0}" -ge "$now" ]; then mv "$d/lease.$$" "$d/lease"; else rm -f "$d/lease.$$"; fi
+  fi
 fi
 if (set -C; printf '%s\n' "$new" > "$d/lease") 2>/dev/null; then echo taken; else cat "$d/lease"; exit 75; fi
 `
