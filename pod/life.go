@@ -226,11 +226,7 @@ func (l *life) create(ctx context.Context, o Offer) (*Pod, error) {
 	if err := l.guard.intend(spec); err != nil {
 		return nil, err
 	}
-	where := o.Zone
-	if where == "" {
-		where = "wherever there is one"
-	}
-	l.say(fmt.Sprintf("asking %s for %d × %s, %s", l.about.Name, o.GPUs, o.GPU, where))
+	l.say(l.wish(o))
 	l.meter.Mark(StepCreate)
 	m, err := l.provider.Create(ctx, spec)
 	switch {
@@ -258,6 +254,17 @@ func (l *life) create(ctx context.Context, o Offer) (*Pod, error) {
 		return nil, errors.Join(err, p.end(context.WithoutCancel(ctx)))
 	}
 	return p, nil
+}
+
+// wish says what is about to be asked for.
+func (l *life) wish(o Offer) string {
+	switch {
+	case !l.about.Paid:
+		return "starting " + l.about.Name
+	case o.Zone == "":
+		return fmt.Sprintf("asking %s for %d × %s, wherever there is one", l.about.Name, o.GPUs, o.GPU)
+	}
+	return fmt.Sprintf("asking %s for %d × %s in %s", l.about.Name, o.GPUs, o.GPU, o.Zone)
 }
 
 // reconcileTries × reconcileEvery is how long a machine of an unclear create is
