@@ -155,7 +155,11 @@ func (s *sentry) read() {
 			continue
 		}
 		there[e.Name] = true
-		if old, ok := s.known[e.Name]; !ok || old != e {
+		old, ok := s.known[e.Name]
+		if !ok && !s.ledger.has(e.Name) {
+			continue // its machine was ended while the ledger was read
+		}
+		if !ok || old != e {
 			s.known[e.Name] = e
 			s.say("%s %s: %s, until %s%s", e.Name, e.ID, e.State, e.Deadline.UTC().Format(time.RFC3339), keptText(e))
 		}
