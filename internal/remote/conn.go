@@ -101,6 +101,7 @@ func Dial(ctx context.Context, cfg Config) (*Conn, error) {
 		}
 		return nil, &DialError{cfg.Address, "connect", err}
 	}
+	raw = fused{raw}
 	// The handshake knows no context: closing what it reads from ends it.
 	quit := context.AfterFunc(ctx, func() { raw.Close() })
 	conn, channels, requests, err := ssh.NewClientConn(raw, cfg.Address.dial(), &ssh.ClientConfig{
@@ -126,6 +127,19 @@ func Dial(ctx context.Context, cfg Config) (*Conn, error) {
 	c.tasks.Go(func() { c.wait(conn) })
 	c.tasks.Go(func() { c.keepalive(life, clk, cfg.Keepalive) })
 	return c, nil
+}
+
+// fused closes a connection as soon as a read of it fails. The library gives
+// up its open channels before it stops writing: a channel that is asked for
+// between the two waits for its answer for ever, unless the asking fails.
+type fused struct{ net.Conn }
+
+func (f fused) Read(p []byte) (int, error) {
+	n, err := f.Conn.Read(p)
+	if err != nil {
+		f.Close()
+	}
+	return n, err
 }
 
 func (c *Conn) wait(conn ssh.Conn) {
@@ -187,9 +201,9 @@ const (
 // with another status than 0 is an *[ExitError], beside what it printed. When
 // ctx ends, the command is sent a TERM and left.
 func (c *Conn) Run(ctx context.Context, command string, stdin io.Reader) ([]byte, error) {
-	s, err := c.client.NewSession()
+	s, err := c.session(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrDisconnected, err)
+		return nil, err
 	}
 	defer s.Close()
 	stdout, stderr := &head{limit: maxStdout}, &tail{limit: maxStderr}
@@ -221,6 +235,33 @@ func (c *Conn) Run(ctx context.Context, command string, stdin io.Reader) ([]byte
 		return stdout.Bytes(), e
 	}
 	return nil, fmt.Errorf("%w: %w", ErrDisconnected, err)
+}
+
+// session opens a session. The library's own call knows no context.
+func (c *Conn) session(ctx context.Context) (*ssh.Session, error) {
+	type opened struct {
+		*ssh.Session
+		err error
+	}
+	answer := make(chan opened, 1)
+	go func() {
+		s, err := c.client.NewSession()
+		answer <- opened{s, err}
+	}()
+	select {
+	case o := <-answer:
+		if o.err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrDisconnected, o.err)
+		}
+		return o.Session, nil
+	case <-ctx.Done():
+		go func() {
+			if o := <-answer; o.err == nil {
+				o.Session.Close()
+			}
+		}()
+		return nil, context.Cause(ctx)
+	}
 }
 
 // Upload writes a file at an absolute path, as a whole or not at all, and

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -338,5 +339,35 @@ func TestTunnelSurvivesAReconnect(t *testing.T) {
 		if got, err = post(); err != nil || got != "got 1048576" {
 			t.Errorf("after the reconnect: %q, %v", got, err)
 		}
+	}
+}
+
+// A machine that hangs up while a channel is being opened leaves no one
+// waiting. The window is small: many openings meet it now and then.
+func TestOpeningEndsWithTheConnection(t *testing.T) {
+	key := loadKey(t)
+	srv := newServer(t, key)
+	at := srv.listen()
+	cfg := config(t, key, at)
+	for range 20 {
+		c, err := remote.Dial(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var openings sync.WaitGroup
+		for range 8 {
+			openings.Go(func() {
+				var err error
+				for err == nil {
+					_, err = c.Run(context.Background(), ":", nil)
+				}
+				if !errors.Is(err, remote.ErrDisconnected) {
+					t.Errorf("err = %v; want ErrDisconnected", err)
+				}
+			})
+		}
+		srv.hangUp()
+		openings.Wait()
+		c.Close()
 	}
 }

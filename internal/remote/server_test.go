@@ -128,6 +128,16 @@ func (s *server) drop() {
 	s.conns = nil
 }
 
+// hangUp ends what the server says on every connection, but not what it hears.
+func (s *server) hangUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.conns {
+		_ = c.(*net.TCPConn).CloseWrite()
+	}
+	s.conns = nil
+}
+
 func (s *server) serve(raw net.Conn) {
 	s.mu.Lock()
 	s.conns = append(s.conns, raw)
