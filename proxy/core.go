@@ -15,6 +15,7 @@ import (
 type core struct {
 	cfg      Config
 	sessions sessions
+	prefixes prefixes
 	inFlight atomic.Int64
 	// newID makes an id with this prefix; tests replace it.
 	newID func(prefix string) string

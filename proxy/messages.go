@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -219,7 +220,7 @@ func anthropicErrorOf(f *fault, requestID string) anthropicErrorBody {
 func anthropicError(w http.ResponseWriter, f *fault) {
 	h := w.Header()
 	if f.retryAfter != "" {
-		h.Set("Retry-After", f.retryAfter)
+		h.Set("Retry-After", patience(f.retryAfter))
 	}
 	switch f.status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusRequestEntityTooLarge:
@@ -228,6 +229,19 @@ func anthropicError(w http.ResponseWriter, f *fault) {
 		h.Set("X-Should-Retry", "false")
 	}
 	writeJSON(w, f.status, anthropicErrorOf(f, h.Get("X-Request-Id")))
+}
+
+// longestRetryAfter is the longest wait, in seconds, that Claude Code takes from
+// a Retry-After; asked to wait longer it fails at once (seen at 61).
+const longestRetryAfter = 60
+
+// patience bounds a Retry-After to what the client waits for. A date stays: the
+// client ignores it.
+func patience(retryAfter string) string {
+	if n, err := strconv.Atoi(retryAfter); err == nil && n > longestRetryAfter {
+		return itoa(longestRetryAfter)
+	}
+	return retryAfter
 }
 
 // anthropicStatus is the status under which a server's fault is passed on.

@@ -29,6 +29,7 @@ func TestServerFaultsInTheClientsWords(t *testing.T) {
 		{"no key", reply{status: 401, body: `{"error":"Unauthorized"}`}, 401, "authentication_error", "Unauthorized", "X-Should-Retry: false"},
 		{"no model", reply{status: 404, body: `{"object":"error","message":"The model does not exist.","code":404}`}, 404, "not_found_error", "The model does not exist.", "X-Should-Retry: false"},
 		{"rate limit", reply{status: 429, header: http.Header{"Retry-After": {"7"}}, body: errorBody("slow", "RateLimitError", 429)}, 429, "rate_limit_error", "slow", "Retry-After: 7"},
+		{"rate limit beyond patience", reply{status: 429, header: http.Header{"Retry-After": {"3600"}}, body: errorBody("slow", "RateLimitError", 429)}, 429, "rate_limit_error", "slow", "Retry-After: 60"},
 		{"queue full", reply{status: 503, body: errorBody("full", "ServiceUnavailable", 503)}, 529, "overloaded_error", "full", ""},
 		{"overloaded", reply{status: 529, body: "busy"}, 529, "overloaded_error", "busy", ""},
 		{"engine dead", reply{status: 500, body: errorBody("EngineDeadError", "InternalServerError", 500)}, 500, "api_error", "EngineDeadError", ""},

@@ -49,6 +49,10 @@ func (s *span) body(parts ...[]byte) {
 		h.Write([]byte{0})
 	}
 	s.rec.BodyHash = hex.EncodeToString(h.Sum(nil)[:16])
+	for _, p := range parts {
+		s.rec.PromptBytes += len(p)
+	}
+	s.rec.OwnPrefixBytes, s.rec.SharedPrefixBytes = s.core.prefixes.arrive(s.rec.Level, s.rec.Agent, parts...)
 	s.sess, s.rec.Retry, s.rec.ToolGapS = s.core.sessions.arrive(s.sessionKey(), s.rec.BodyHash, s.start)
 }
 

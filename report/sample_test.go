@@ -33,6 +33,7 @@ func sample() *report.Report {
 			Requests: 26 * n, FirstByte: &slo.Exact{P50: 2.41, P90: 6.5, P99: 11}, Whole: &slo.Exact{P50: 2.43, P90: 6.6, P99: 11.2},
 			TPS: &slo.Exact{P50: 55, P90: 31, P99: 12}, Retries: 1, Repairs: 2, RepairKinds: map[string]int{"tool_call_in_text": 2},
 			PromptTokens: 4571955, CachedTokens: 4200000, OutputTokens: 115678,
+			SharedPrefix: 0.31, OwnPrefix: 0.94,
 		}
 		share := 0.41
 		l.Harness = &report.Harness{Cores: 2, CPUShare: &share, PeakMemoryBytes: 3 << 30, TotalMemoryBytes: 8 << 30,

@@ -3,11 +3,14 @@ package report
 import (
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/x/dail/slo"
 )
 
 // Table writes the report for a person: a row per team size, the timeline with
@@ -228,6 +231,9 @@ func (v *view) remarks(r *Report) {
 		if l.Harness != nil && l.Harness.Limited {
 			say("%d: this machine, not the GPU, set the pace: %s", l.Devs, l.Harness.Reason)
 		}
+		if s := gatewaySaw(l.Perceived); s != "" {
+			say("%d: %s", l.Devs, s)
+		}
 		for _, n := range l.Notes {
 			say("%d: %s", l.Devs, n)
 		}
@@ -245,6 +251,30 @@ func (v *view) remarks(r *Report) {
 	if len(said) > 0 {
 		v.line("")
 	}
+}
+
+// gatewaySaw says what the gateway noticed of a level's requests: what it
+// mended, what was sent twice, and how much of the prompts a prefix cache could
+// have known.
+func gatewaySaw(p *slo.Perceived) string {
+	if p == nil {
+		return ""
+	}
+	var saw []string
+	if p.Repairs > 0 {
+		var kinds []string
+		for _, kind := range slices.Sorted(maps.Keys(p.RepairKinds)) {
+			kinds = append(kinds, fmt.Sprintf("%s %d", kind, p.RepairKinds[kind]))
+		}
+		saw = append(saw, fmt.Sprintf("%d of %d answers repaired (%s)", p.Repairs, p.Requests, strings.Join(kinds, ", ")))
+	}
+	if p.Retries > 0 {
+		saw = append(saw, fmt.Sprintf("%d of %d requests were sent again by the client", p.Retries, p.Requests))
+	}
+	if p.OwnPrefix > 0 || p.SharedPrefix > 0 {
+		saw = append(saw, fmt.Sprintf("of the prompts' bytes, the agent itself had sent %.0f %% before and another agent %.0f %%", 100*p.OwnPrefix, 100*p.SharedPrefix))
+	}
+	return strings.Join(saw, "; ")
 }
 
 func reason(l Level) string {

@@ -35,15 +35,30 @@ type Perceived struct {
 	// RepairKinds counts by what was mended.
 	RepairKinds map[string]int `json:"repair_kinds,omitempty"`
 
+	// The tokens of answered requests. A body that was answered twice, because
+	// the client sent it again, counts once: the second is no work of the agent's.
 	PromptTokens int64 `json:"prompt_tokens"`
 	CachedTokens int64 `json:"cached_tokens"`
 	OutputTokens int64 `json:"output_tokens"`
+
+	// SharedPrefix is the part of all prompts' bytes, 0 to 1, that another agent
+	// had sent before as the beginning of one of its own; OwnPrefix the part
+	// that the same agent had. A server's cache hit rate above them would be
+	// wrong; one far below them says that its cache is too small. Retries are
+	// left out. 0 where the trace does not say.
+	SharedPrefix float64 `json:"shared_prefix,omitempty"`
+	OwnPrefix    float64 `json:"own_prefix,omitempty"`
 }
 
 // Perceive reads the records of one level. They may come in any order.
 func Perceive(records []trace.Record) Perceived {
 	p := Perceived{Requests: len(records)}
 	var first, whole, speeds []float64
+	type question struct {
+		agent                int
+		phase, session, body string
+	}
+	answered := map[question]bool{}
 	for _, r := range records {
 		if r.Retry {
 			p.Retries++
@@ -61,9 +76,12 @@ func Perceive(records []trace.Record) Perceived {
 			p.Errors++
 			continue
 		}
-		p.PromptTokens += int64(r.PromptTokens)
-		p.CachedTokens += int64(r.CachedTokens)
-		p.OutputTokens += int64(r.OutputTokens)
+		if q := (question{r.Agent, r.Phase, r.Session, r.BodyHash}); !answered[q] || r.BodyHash == "" {
+			answered[q] = true
+			p.PromptTokens += int64(r.PromptTokens)
+			p.CachedTokens += int64(r.CachedTokens)
+			p.OutputTokens += int64(r.OutputTokens)
+		}
 		whole = append(whole, r.EndS)
 		if r.FirstByteS > 0 {
 			first = append(first, r.FirstByteS)
@@ -72,6 +90,7 @@ func Perceive(records []trace.Record) Perceived {
 			speeds = append(speeds, float64(r.OutputTokens)/r.EndS)
 		}
 	}
+	p.SharedPrefix, p.OwnPrefix = prefixShares(records)
 	p.FirstByte, p.Whole = exact(first), exact(whole)
 	// The slow end of a speed is its low end.
 	for i := range speeds {
@@ -81,6 +100,23 @@ func Perceive(records []trace.Record) Perceived {
 		p.TPS.P50, p.TPS.P90, p.TPS.P99 = -p.TPS.P50, -p.TPS.P90, -p.TPS.P99
 	}
 	return p
+}
+
+// prefixShares sums what the records say of common beginnings.
+func prefixShares(records []trace.Record) (shared, own float64) {
+	var bytes, fromOthers, fromSelf float64
+	for _, r := range records {
+		if r.Retry {
+			continue // it is its own beginning
+		}
+		bytes += float64(r.PromptBytes)
+		fromOthers += float64(r.SharedPrefixBytes)
+		fromSelf += float64(r.OwnPrefixBytes)
+	}
+	if bytes == 0 {
+		return 0, 0
+	}
+	return fromOthers / bytes, fromSelf / bytes
 }
 
 // Concurrency is how many requests were on their way on average between two

@@ -40,6 +40,25 @@ func TestPerceive(t *testing.T) {
 	}
 }
 
+// A body that was answered and then sent again is work once; one whose first
+// answer got lost is work all the same.
+func TestReSendsAreNoWork(t *testing.T) {
+	ok := trace.Record{Status: 200, EndS: 1, BodyHash: "a", PromptTokens: 100, CachedTokens: 40, OutputTokens: 10, PromptBytes: 400, OwnPrefixBytes: 100, SharedPrefixBytes: 300}
+	again, lost, other := ok, ok, ok
+	again.Retry = true
+	lost.Status, lost.Error, lost.BodyHash = 0, "the client left", "b"
+	relost := again
+	relost.BodyHash = "b"
+	other.Agent = 1
+	p := slo.Perceive([]trace.Record{ok, again, lost, relost, other})
+	if p.Requests != 5 || p.Retries != 2 || p.PromptTokens != 300 || p.CachedTokens != 120 || p.OutputTokens != 30 {
+		t.Errorf("%+v; want 5 requests, 2 re-sent, and the tokens of three", p)
+	}
+	if p.OwnPrefix != 0.25 || p.SharedPrefix != 0.75 {
+		t.Errorf("prefixes %g own, %g shared; want 0.25 and 0.75", p.OwnPrefix, p.SharedPrefix)
+	}
+}
+
 func TestPerceiveNothing(t *testing.T) {
 	if diff := cmp.Diff(slo.Perceived{}, slo.Perceive(nil)); diff != "" {
 		t.Errorf("of no record (-want +got):\n%s", diff)

@@ -61,6 +61,15 @@ type Record struct {
 	CachedTokens int `json:"cached_tokens"`
 	OutputTokens int `json:"output_tokens"`
 
+	// PromptBytes is the length of the prompt as it was sent to the server
+	// (tools and messages, as JSON). OwnPrefixBytes is how much of its beginning
+	// the same agent, SharedPrefixBytes how much of it any other agent of the
+	// level, had sent before, in blocks of 64 bytes: what a prefix cache that
+	// forgets nothing would have known. 0 for an unknown agent.
+	PromptBytes       int `json:"prompt_bytes,omitempty"`
+	OwnPrefixBytes    int `json:"own_prefix_bytes,omitempty"`
+	SharedPrefixBytes int `json:"shared_prefix_bytes,omitempty"`
+
 	// Status is the HTTP status the client saw; 0 where it left before one.
 	Status int `json:"status"`
 	// StopReason is why the answer ended, in the client's dialect.
