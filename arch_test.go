@@ -41,6 +41,7 @@ var allowed = map[string][]string{
 
 	// Programs: the tests' tools, and the users' examples.
 	"internal/chaos":          {"*"},
+	"internal/cmd/benchproxy": {"agents", "proxy", "trace", "internal/harness"},
 	"internal/cmd/chaos":      {"*"},
 	"internal/cmd/costs":      {"report"},
 	"internal/cmd/podtest":    {"*"},
