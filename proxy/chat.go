@@ -5,13 +5,14 @@ import (
 	"encoding/json"
 )
 
-// chatRequest is a chat completion request that Messages makes. Tools and
-// messages are held as the bytes that will be sent.
+// chatRequest is a chat completion request that Messages makes. It is held as
+// the bytes that will be sent; tools and messages are pieces of them.
 //
 // The messages come last in the body, so that a request of a session is, but
 // for its last two bytes, a byte prefix of the next one.
 type chatRequest struct {
 	head     chatHead
+	whole    []byte
 	tools    json.RawMessage
 	messages json.RawMessage
 }
@@ -78,8 +79,44 @@ func (r *chatRequest) ask(requestID string) ask {
 	}
 }
 
+// write encodes the request. size is about how long it becomes.
+func (r *chatRequest) write(tools []chatTool, messages []chatMessage, size int) {
+	head := compact(r.head)
+	b := make([]byte, 0, len(head)+size+size/16+256)
+	b = append(b, head[:len(head)-1]...)
+	var toolsAt, toolsEnd int
+	for i := range tools {
+		if i == 0 {
+			b = append(b, `,"tools":`...)
+			toolsAt = len(b)
+			b = append(b, '[')
+		} else {
+			b = append(b, ',')
+		}
+		b = tools[i].appendTo(b)
+	}
+	if len(tools) > 0 {
+		b = append(b, ']')
+		toolsEnd = len(b)
+	}
+	b = append(b, `,"messages":`...)
+	messagesAt := len(b)
+	b = append(b, '[')
+	for i := range messages {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = messages[i].appendTo(b)
+	}
+	b = append(b, ']', '}')
+	r.whole, r.tools, r.messages = b, b[toolsAt:toolsEnd:toolsEnd], b[messagesAt:len(b)-1:len(b)-1]
+}
+
 // body is the request with this limit of output tokens.
 func (r *chatRequest) body(maxTokens int) []byte {
+	if maxTokens == asAsked {
+		return r.whole
+	}
 	head := r.head
 	switch {
 	case maxTokens > 0:

@@ -4,12 +4,43 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
 // fields is a JSON object of which only some keys are understood; the others
 // stay as they came.
 type fields map[string]json.RawMessage
+
+// fields reads an object; nil for null.
+func (r *jsonReader) fields() fields {
+	if r.next() == 'n' {
+		r.skip()
+		return nil
+	}
+	f := fields{}
+	r.object(func(key []byte) { f[string(key)] = r.raw() })
+	return f
+}
+
+// json writes the object. The keys are sorted, so that the same fields are
+// always the same bytes.
+func (f fields) json() []byte {
+	size := 2
+	for k, v := range f {
+		size += len(k) + len(v) + 4
+	}
+	b := append(make([]byte, 0, size), '{')
+	for i, k := range slices.Sorted(maps.Keys(f)) {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(appendString(b, k), ':')
+		b = append(b, f[k]...)
+	}
+	return append(b, '}')
+}
 
 // take decodes the value of key into v and removes it; an absent key or null
 // leaves v alone.
@@ -92,8 +123,9 @@ func (u usage) cached() int { return max(0, min(u.Details.Cached, u.Prompt)) }
 
 // parseCompletion reads the body of a chat.completion.
 func parseCompletion(body []byte) (*completion, error) {
-	var rest fields
-	if err := json.Unmarshal(body, &rest); err != nil {
+	r := &jsonReader{b: body}
+	rest := r.fields()
+	if err := r.done(); err != nil {
 		return nil, fmt.Errorf("not a JSON object: %w", err)
 	}
 	done := &completion{rest: rest, raw: body, rawUsage: rest["usage"]}
@@ -102,8 +134,12 @@ func parseCompletion(body []byte) (*completion, error) {
 		return nil, err
 	}
 	var choices []fields
-	if err := rest.take("choices", &choices); err != nil {
-		return nil, err
+	r = &jsonReader{b: rest["choices"]}
+	if delete(rest, "choices"); len(r.b) > 0 {
+		r.array(func() { choices = append(choices, r.fields()) })
+		if err := r.done(); err != nil {
+			return nil, fmt.Errorf("choices: %w", err)
+		}
 	}
 	if len(choices) == 0 {
 		return nil, fmt.Errorf("it has no choices")
@@ -125,9 +161,14 @@ func parseChoice(f fields, index int) (choice, error) {
 		return c, err
 	}
 	c.FinishReason = f.str("finish_reason")
-	if err := f.take("message", &c.message); err != nil {
-		return c, err
+	if raw := f["message"]; !isNull(raw) {
+		r := &jsonReader{b: raw}
+		c.message = r.fields()
+		if err := r.done(); err != nil {
+			return c, fmt.Errorf("message: %w", err)
+		}
 	}
+	delete(f, "message")
 	m := c.message
 	delete(m, "role")
 	content, err := plainText(m["content"])

@@ -112,8 +112,9 @@ type opaqueChat struct {
 
 // parseChat reads a chat request. An empty model leaves the client's name.
 func parseChat(body []byte, model string) (*opaqueChat, error) {
-	req := &opaqueChat{}
-	if err := decodeObject(body, &req.keys); err != nil {
+	r := &jsonReader{b: body}
+	req := &opaqueChat{keys: r.fields()}
+	if err := r.done(); err != nil {
 		return nil, err
 	}
 	if req.keys == nil {
@@ -152,7 +153,7 @@ func limitKeys() []string { return []string{"max_completion_tokens", "max_tokens
 
 func (r *opaqueChat) body(maxTokens int) []byte {
 	if maxTokens == asAsked {
-		return compact(r.keys)
+		return r.keys.json()
 	}
 	keys := fields{}
 	for k, v := range r.keys {
@@ -169,7 +170,7 @@ func (r *opaqueChat) body(maxTokens int) []byte {
 			set = true
 		}
 	}
-	return compact(keys)
+	return keys.json()
 }
 
 // prompt is the /tokenize request for the same prompt.
@@ -180,5 +181,5 @@ func (r *opaqueChat) prompt() []byte {
 			keys[k] = raw
 		}
 	}
-	return compact(keys)
+	return keys.json()
 }

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -257,18 +256,4 @@ func anthropicStatus(status int) int {
 		return http.StatusBadGateway // a redirect, or a success that is none
 	}
 	return status
-}
-
-// decodeObject decodes a JSON object into v, and names the place of a fault.
-func decodeObject(body []byte, v any) error {
-	err := json.Unmarshal(body, v)
-	var syntax *json.SyntaxError
-	var typ *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &syntax):
-		return errors.New("the body is not JSON: " + err.Error() + " at byte " + itoa(int(syntax.Offset)))
-	case errors.As(err, &typ):
-		return errors.New(typ.Field + ": cannot be a " + typ.Value)
-	}
-	return err
 }

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,23 +9,24 @@ import (
 
 // messagesRequest is what is understood of a Messages request. The rest
 // (metadata, thinking, context_management, cache_control, …) has no meaning to
-// the server and is left out, which also keeps the prompt's bytes stable.
+// the server and is left out, which also keeps the prompt's bytes stable. Raw
+// values are pieces of the body.
 type messagesRequest struct {
-	Model         string          `json:"model"`
-	MaxTokens     int             `json:"max_tokens"`
-	Stream        bool            `json:"stream"`
-	System        json.RawMessage `json:"system"`
-	Messages      []inMessage     `json:"messages"`
-	Tools         []inTool        `json:"tools"`
-	ToolChoice    *inToolChoice   `json:"tool_choice"`
-	StopSequences []string        `json:"stop_sequences"`
-	Temperature   json.RawMessage `json:"temperature"`
-	TopP          json.RawMessage `json:"top_p"`
-	TopK          json.RawMessage `json:"top_k"`
-	OutputConfig  *struct {
-		Format *inFormat
-	} `json:"output_config"`
-	OutputFormat *inFormat `json:"output_format"`
+	Model         string
+	MaxTokens     int
+	Stream        bool
+	System        json.RawMessage
+	Messages      []inMessage
+	Tools         []inTool
+	ToolChoice    *inToolChoice
+	StopSequences []string
+	Temperature   json.RawMessage
+	TopP          json.RawMessage
+	TopK          json.RawMessage
+	// Format is output_config's, or the older output_format.
+	Format *inFormat
+	// size is the body's length.
+	size int
 }
 
 type inMessage struct {
@@ -41,34 +41,33 @@ type inBlock struct {
 	Thinking  string
 	ID        string
 	Name      string
-	Input     json.RawMessage
-	ToolUseID string `json:"tool_use_id"`
+	Input     json.RawMessage // without white space
+	ToolUseID string
 	Content   json.RawMessage
-	IsError   bool `json:"is_error"`
+	IsError   bool
 	Source    *inSource
-	ToolName  string `json:"tool_name"`
+	ToolName  string
 	Title     string
 }
 
 type inSource struct {
 	Type      string
-	MediaType string `json:"media_type"`
+	MediaType string
 	Data      string
 	URL       string
 }
 
 type inTool struct {
-	Type        string
 	Name        string
 	Description string
-	InputSchema json.RawMessage `json:"input_schema"`
-	Deferred    bool            `json:"defer_loading"`
+	InputSchema json.RawMessage // without white space
+	Deferred    bool
 }
 
 type inToolChoice struct {
 	Type            string
 	Name            string
-	DisableParallel bool `json:"disable_parallel_tool_use"`
+	DisableParallel bool
 }
 
 type inFormat struct {
@@ -78,14 +77,130 @@ type inFormat struct {
 
 // parseMessages reads a request's body.
 func parseMessages(body []byte) (*messagesRequest, error) {
-	var req messagesRequest
-	if err := decodeObject(body, &req); err != nil {
+	req := &messagesRequest{size: len(body)}
+	r := &jsonReader{b: body}
+	var older, newer *inFormat
+	r.object(func(key []byte) {
+		switch string(key) {
+		case "model":
+			req.Model = r.str()
+		case "max_tokens":
+			req.MaxTokens = r.integer()
+		case "stream":
+			req.Stream = r.boolean()
+		case "system":
+			req.System = r.raw()
+		case "messages":
+			r.array(func() { req.Messages = append(req.Messages, r.message()) })
+		case "tools":
+			r.array(func() { req.Tools = append(req.Tools, r.tool()) })
+		case "tool_choice":
+			req.ToolChoice = r.toolChoice()
+		case "stop_sequences":
+			r.array(func() { req.StopSequences = append(req.StopSequences, r.str()) })
+		case "temperature":
+			req.Temperature = r.raw()
+		case "top_p":
+			req.TopP = r.raw()
+		case "top_k":
+			req.TopK = r.raw()
+		case "output_config":
+			r.object(func(key []byte) {
+				if string(key) == "format" {
+					newer = r.format()
+				} else {
+					r.skip()
+				}
+			})
+		case "output_format":
+			older = r.format()
+		default:
+			r.skip()
+		}
+	})
+	if err := r.done(); err != nil {
 		return nil, err
 	}
 	if len(req.Messages) == 0 {
 		return nil, errors.New("messages: at least one message is required")
 	}
-	return &req, nil
+	if req.Format = newer; newer == nil {
+		req.Format = older
+	}
+	return req, nil
+}
+
+func (r *jsonReader) message() (m inMessage) {
+	r.object(func(key []byte) {
+		switch string(key) {
+		case "role":
+			m.Role = r.str()
+		case "content":
+			m.Content = r.raw()
+		default:
+			r.skip()
+		}
+	})
+	return m
+}
+
+func (r *jsonReader) tool() (t inTool) {
+	r.object(func(key []byte) {
+		switch string(key) {
+		case "name":
+			t.Name = r.str()
+		case "description":
+			t.Description = r.str()
+		case "input_schema":
+			t.InputSchema = r.compact()
+		case "defer_loading":
+			t.Deferred = r.boolean()
+		default:
+			r.skip()
+		}
+	})
+	return t
+}
+
+// toolChoice is nil for null, as format is.
+func (r *jsonReader) toolChoice() *inToolChoice {
+	if r.next() == 'n' {
+		r.skip()
+		return nil
+	}
+	c := &inToolChoice{}
+	r.object(func(key []byte) {
+		switch string(key) {
+		case "type":
+			c.Type = r.str()
+		case "name":
+			c.Name = r.str()
+		case "disable_parallel_tool_use":
+			c.DisableParallel = r.boolean()
+		default:
+			r.skip()
+		}
+	})
+	return c
+}
+
+func (r *jsonReader) format() *inFormat {
+	if r.next() == 'n' {
+		r.skip()
+		return nil
+	}
+	f := &inFormat{}
+	r.object(func(key []byte) {
+		switch string(key) {
+		case "type":
+			f.Type = r.str()
+		case "schema":
+			f.Schema = r.raw()
+		default:
+			r.skip()
+		}
+	})
+	return f
 }
 
 // blocks reads content that is a string, null, or a list of blocks. A string
@@ -94,18 +209,74 @@ func blocks(raw json.RawMessage) ([]inBlock, error) {
 	if isNull(raw) {
 		return nil, nil
 	}
-	if raw[0] == '"' {
-		var s string
-		if err := json.Unmarshal(raw, &s); err != nil {
-			return nil, err
-		}
-		return []inBlock{{Type: "text", Text: s}}, nil
-	}
+	r := &jsonReader{b: raw}
 	var list []inBlock
-	if err := json.Unmarshal(raw, &list); err != nil {
+	if r.next() == '"' {
+		list = []inBlock{{Type: "text", Text: r.str()}}
+	} else {
+		r.array(func() { list = append(list, r.block()) })
+	}
+	if err := r.done(); err != nil {
 		return nil, fmt.Errorf("must be a string or a list of blocks: %w", err)
 	}
 	return list, nil
+}
+
+func (r *jsonReader) block() (b inBlock) {
+	r.object(func(key []byte) {
+		switch string(key) {
+		case "type":
+			b.Type = r.str()
+		case "text":
+			b.Text = r.str()
+		case "thinking":
+			b.Thinking = r.str()
+		case "id":
+			b.ID = r.str()
+		case "name":
+			b.Name = r.str()
+		case "input":
+			b.Input = r.compact()
+		case "tool_use_id":
+			b.ToolUseID = r.str()
+		case "content":
+			b.Content = r.raw()
+		case "is_error":
+			b.IsError = r.boolean()
+		case "source":
+			b.Source = r.source()
+		case "tool_name":
+			b.ToolName = r.str()
+		case "title":
+			b.Title = r.str()
+		default:
+			r.skip()
+		}
+	})
+	return b
+}
+
+func (r *jsonReader) source() *inSource {
+	if r.next() == 'n' {
+		r.skip()
+		return nil
+	}
+	s := &inSource{}
+	r.object(func(key []byte) {
+		switch string(key) {
+		case "type":
+			s.Type = r.str()
+		case "media_type":
+			s.MediaType = r.str()
+		case "data":
+			s.Data = r.str()
+		case "url":
+			s.URL = r.str()
+		default:
+			r.skip()
+		}
+	})
+	return s
 }
 
 // billingPrefix opens a system block in which Claude Code names its version
@@ -130,125 +301,4 @@ func systemText(raw json.RawMessage) (string, error) {
 		}
 	}
 	return strings.Join(texts, "\n"), nil
-}
-
-// chat translates the request. What a message becomes depends on nothing that
-// follows it, so an earlier request of a session is a prefix of a later one.
-func (req *messagesRequest) chat(model string) (*chatRequest, error) {
-	out := &chatRequest{head: chatHead{
-		Model:       model,
-		MaxTokens:   max(req.MaxTokens, 0),
-		Stop:        req.StopSequences,
-		Temperature: optional(req.Temperature),
-		TopP:        optional(req.TopP),
-		TopK:        optional(req.TopK),
-	}}
-	if model == "" {
-		out.head.Model = req.Model
-	}
-	tools := req.chatTools()
-	if len(tools) > 0 {
-		out.tools = compact(tools)
-		out.head.ToolChoice = req.ToolChoice.chat()
-		if req.ToolChoice != nil && req.ToolChoice.DisableParallel {
-			out.head.ParallelToolCalls = new(bool)
-		}
-	}
-	out.head.ResponseFormat = req.responseFormat()
-	messages, err := req.chatMessages()
-	if err != nil {
-		return nil, err
-	}
-	out.messages = compact(messages)
-	return out, nil
-}
-
-func optional(raw json.RawMessage) json.RawMessage {
-	if isNull(raw) {
-		return nil
-	}
-	return raw
-}
-
-// chatTools translates the tools. A tool without a schema is one that
-// Anthropic's own servers run; ours cannot, so the model is not offered it.
-// Nor is a deferred one: it is to be shown only once a search has found it,
-// and what Claude Code 2.1.330 defers is an empty placeholder.
-func (req *messagesRequest) chatTools() []chatTool {
-	var out []chatTool
-	for _, t := range req.Tools {
-		if t.Name == "" || isNull(t.InputSchema) || t.Deferred && !req.refers(t.Name) {
-			continue
-		}
-		tool := chatTool{Type: "function"}
-		tool.Function.Name = t.Name
-		tool.Function.Description = t.Description
-		tool.Function.Parameters = objectSchema(t.InputSchema)
-		out = append(out, tool)
-	}
-	return out
-}
-
-// refers reports whether a tool search has found the tool.
-func (req *messagesRequest) refers(tool string) bool {
-	for _, m := range req.Messages {
-		if bytes.Contains(m.Content, []byte(`"tool_reference"`)) && bytes.Contains(m.Content, compact(tool)) {
-			return true
-		}
-	}
-	return false
-}
-
-// objectSchema adds the "type":"object" that the chat API wants and the
-// Messages API lets a client leave out.
-func objectSchema(schema json.RawMessage) json.RawMessage {
-	var s map[string]json.RawMessage
-	if json.Unmarshal(schema, &s) != nil || s["type"] != nil {
-		return schema
-	}
-	if len(s) == 0 {
-		return json.RawMessage(`{"type":"object","properties":{}}`)
-	}
-	rest := strings.TrimLeft(string(schema), " \t\r\n{")
-	return json.RawMessage(`{"type":"object",` + rest)
-}
-
-func (t *inToolChoice) chat() any {
-	if t == nil {
-		return nil
-	}
-	switch t.Type {
-	case "any":
-		return "required"
-	case "none":
-		return "none"
-	case "tool":
-		var named struct {
-			Type     string `json:"type"`
-			Function struct {
-				Name string `json:"name"`
-			} `json:"function"`
-		}
-		named.Type, named.Function.Name = "function", t.Name
-		return named
-	}
-	return nil // auto is the default
-}
-
-func (req *messagesRequest) responseFormat() any {
-	f := req.OutputFormat
-	if req.OutputConfig != nil && req.OutputConfig.Format != nil {
-		f = req.OutputConfig.Format
-	}
-	if f == nil || f.Type != "json_schema" || isNull(f.Schema) {
-		return nil
-	}
-	type schema struct {
-		Name   string          `json:"name"`
-		Schema json.RawMessage `json:"schema"`
-	}
-	return struct {
-		Type       string `json:"type"`
-		JSONSchema schema `json:"json_schema"`
-	}{"json_schema", schema{"answer", f.Schema}}
 }

@@ -83,7 +83,7 @@ func inputText(raw json.RawMessage) string {
 	if isNull(raw) {
 		return "{}"
 	}
-	return string(compact(raw))
+	return string(raw)
 }
 
 // userMessages translates a user's turn: first a tool message for each tool
