@@ -38,6 +38,12 @@ var benchAnswer = []byte(called("I write the file & run it.", "Write",
 
 // benchMessages is a conversation in Claude Code's shape.
 func benchMessages() []byte {
+	// As JavaScript writes it.
+	asJS := strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace
+	return []byte(asJS(benchConversation()))
+}
+
+func benchConversation() string {
 	code := strings.Repeat("func (s *store) get(key string) (\"value\", error) {\n\tif v := s.m[key]; v != nil { // <fast>\n\t\treturn v, nil\n\t}\n}\n", 50)
 	var tools, turns []string
 	for i := range 12 {
@@ -47,9 +53,9 @@ func benchMessages() []byte {
 		turns = append(turns, fmt.Sprintf(`{"role":"assistant","content":[{"type":"text","text":"Step."},{"type":"tool_use","id":"t%d","name":"Tool1","input":{"command":"ls -l"}}]},`+
 			`{"role":"user","content":[{"type":"tool_result","tool_use_id":"t%d","content":%s}]}`, i, i, quote(code)))
 	}
-	return []byte(`{"model":"claude-x","messages":[{"role":"user","content":"Go."},` + strings.Join(turns, ",") +
+	return `{"model":"claude-x","messages":[{"role":"user","content":"Go."},` + strings.Join(turns, ",") +
 		`],"system":[{"type":"text","text":` + quote(strings.Repeat("Read before you write.\n", 500)) + `,"cache_control":{"type":"ephemeral"}}],"tools":[` +
-		strings.Join(tools, ",") + `],"max_tokens":32000,"stream":true}`)
+		strings.Join(tools, ",") + `],"max_tokens":32000,"stream":true}`
 }
 
 func benchChat(tb testing.TB) []byte {

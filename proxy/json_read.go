@@ -7,6 +7,7 @@ import (
 	"math/bits"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -427,7 +428,9 @@ func stops(w uint64) uint64 {
 func unquote(raw []byte) string {
 	text := raw[1 : len(raw)-1]
 	if !utf8.Valid(text) {
-		return unquoteOdd(raw)
+		var s string
+		_ = json.Unmarshal(raw, &s) // it has been checked; what is no UTF-8 is replaced
+		return s
 	}
 	var b strings.Builder
 	b.Grow(len(text))
@@ -451,17 +454,31 @@ func unquote(raw []byte) string {
 		case 'f':
 			c = '\f'
 		case 'u':
-			return unquoteOdd(raw)
+			c, n := numbered(text[i:])
+			b.WriteRune(c)
+			text = text[i+n:]
+			continue
 		}
 		b.WriteByte(c)
 		text = text[i+2:]
 	}
 }
 
-// unquoteOdd leaves what is rare to encoding/json: escapes by number, of which
-// two may make one rune, and bytes that are no UTF-8.
-func unquoteOdd(raw []byte) string {
-	var s string
-	_ = json.Unmarshal(raw, &s) // it has been checked already
-	return s
+// numbered reads a \u escape, or two that make one rune together, and its
+// length. Half of a pair alone is U+FFFD.
+func numbered(b []byte) (r rune, n int) {
+	hex := func(b []byte) rune {
+		v, _ := strconv.ParseUint(string(b[2:6]), 16, 16) // it has been checked
+		return rune(v)
+	}
+	r = hex(b)
+	if !utf16.IsSurrogate(r) {
+		return r, 6
+	}
+	if len(b) >= 12 && b[6] == '\\' && b[7] == 'u' {
+		if pair := utf16.DecodeRune(r, hex(b[6:])); pair != utf8.RuneError {
+			return pair, 12
+		}
+	}
+	return utf8.RuneError, 6
 }

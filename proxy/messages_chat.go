@@ -65,7 +65,7 @@ func (req *messagesRequest) chatTools() []chatTool {
 // refers reports whether a tool search has found the tool.
 func (req *messagesRequest) refers(tool string) bool {
 	for _, m := range req.Messages {
-		if bytes.Contains(m.Content, []byte(`"tool_reference"`)) && bytes.Contains(m.Content, compact(tool)) {
+		if bytes.Contains(m.raw, []byte(`"tool_reference"`)) && bytes.Contains(m.raw, compact(tool)) {
 			return true
 		}
 	}

@@ -3,7 +3,6 @@ package proxy
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 )
 
@@ -15,7 +14,7 @@ type messagesRequest struct {
 	Model         string
 	MaxTokens     int
 	Stream        bool
-	System        json.RawMessage
+	System        []inBlock
 	Messages      []inMessage
 	Tools         []inTool
 	ToolChoice    *inToolChoice
@@ -31,7 +30,9 @@ type messagesRequest struct {
 
 type inMessage struct {
 	Role    string
-	Content json.RawMessage
+	Content []inBlock
+	// raw is the content as it came.
+	raw json.RawMessage
 }
 
 // inBlock is a content block of any type.
@@ -89,7 +90,7 @@ func parseMessages(body []byte) (*messagesRequest, error) {
 		case "stream":
 			req.Stream = r.boolean()
 		case "system":
-			req.System = r.raw()
+			req.System = r.blocks()
 		case "messages":
 			r.array(func() { req.Messages = append(req.Messages, r.message()) })
 		case "tools":
@@ -136,7 +137,10 @@ func (r *jsonReader) message() (m inMessage) {
 		case "role":
 			m.Role = r.str()
 		case "content":
-			m.Content = r.raw()
+			r.next()
+			start := r.at
+			m.Content = r.blocks()
+			m.raw = json.RawMessage(r.b[start:r.at:r.at])
 		default:
 			r.skip()
 		}
@@ -205,21 +209,23 @@ func (r *jsonReader) format() *inFormat {
 
 // blocks reads content that is a string, null, or a list of blocks. A string
 // is one text block, so both forms of the same content become the same prompt.
-func blocks(raw json.RawMessage) ([]inBlock, error) {
-	if isNull(raw) {
+func (r *jsonReader) blocks() (list []inBlock) {
+	if r.next() == '"' {
+		return []inBlock{{Type: "text", Text: r.str()}}
+	}
+	r.array(func() { list = append(list, r.block()) })
+	return list
+}
+
+// blocks reads the content of a tool's result, which other types of block use
+// for what they like.
+func (b *inBlock) blocks() ([]inBlock, error) {
+	if isNull(b.Content) {
 		return nil, nil
 	}
-	r := &jsonReader{b: raw}
-	var list []inBlock
-	if r.next() == '"' {
-		list = []inBlock{{Type: "text", Text: r.str()}}
-	} else {
-		r.array(func() { list = append(list, r.block()) })
-	}
-	if err := r.done(); err != nil {
-		return nil, fmt.Errorf("must be a string or a list of blocks: %w", err)
-	}
-	return list, nil
+	r := &jsonReader{b: b.Content}
+	list := r.blocks()
+	return list, r.done()
 }
 
 func (r *jsonReader) block() (b inBlock) {
@@ -285,11 +291,7 @@ func (r *jsonReader) source() *inSource {
 const billingPrefix = "x-anthropic-billing-header:"
 
 // systemText joins the text of a system prompt's blocks.
-func systemText(raw json.RawMessage) (string, error) {
-	list, err := blocks(raw)
-	if err != nil {
-		return "", err
-	}
+func systemText(list []inBlock) string {
 	var texts []string
 	for _, b := range list {
 		text := b.Text
@@ -300,5 +302,5 @@ func systemText(raw json.RawMessage) (string, error) {
 			texts = append(texts, text)
 		}
 	}
-	return strings.Join(texts, "\n"), nil
+	return strings.Join(texts, "\n")
 }

@@ -9,27 +9,19 @@ import (
 
 // chatMessages translates system prompt and conversation.
 func (req *messagesRequest) chatMessages() ([]chatMessage, error) {
-	system, err := systemText(req.System)
-	if err != nil {
-		return nil, fmt.Errorf("system: %w", err)
-	}
 	var out []chatMessage
-	if system != "" {
+	if system := systemText(req.System); system != "" {
 		out = append(out, chatMessage{Role: "system", Content: system})
 	}
 	var calls []string // ids of the last assistant message's tool calls
 	for i, m := range req.Messages {
-		list, err := blocks(m.Content)
-		if err != nil {
-			return nil, fmt.Errorf("messages[%d].content: %w", i, err)
-		}
 		switch m.Role {
 		case "assistant":
 			var msg chatMessage
-			msg, calls = assistantMessage(list)
+			msg, calls = assistantMessage(m.Content)
 			out = append(out, msg)
 		case "user":
-			turn, err := userMessages(list, calls)
+			turn, err := userMessages(m.Content, calls)
 			if err != nil {
 				return nil, fmt.Errorf("messages[%d].content: %w", i, err)
 			}
@@ -38,7 +30,7 @@ func (req *messagesRequest) chatMessages() ([]chatMessage, error) {
 			// Many chat templates refuse a system message that is not the
 			// first one. As a user's message in a tag that the model has been
 			// trained on, it passes everywhere.
-			if text, _ := systemText(m.Content); text != "" {
+			if text := systemText(m.Content); text != "" {
 				out = append(out, chatMessage{Role: "user", Content: "<system-reminder>\n" + text + "\n</system-reminder>"})
 			}
 		default:
@@ -101,7 +93,7 @@ func userMessages(list []inBlock, calls []string) ([]chatMessage, error) {
 			rest = appendPart(rest, b)
 			continue
 		}
-		inner, err := blocks(b.Content)
+		inner, err := b.blocks()
 		if err != nil {
 			return nil, fmt.Errorf("tool_result %s: %w", b.ToolUseID, err)
 		}
