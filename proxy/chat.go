@@ -74,6 +74,7 @@ func (r *chatRequest) ask(requestID string) ask {
 	return ask{
 		requestID: requestID,
 		tools:     toolset{raw: r.tools},
+		question:  [][]byte{r.tools, r.messages},
 		body:      r.body,
 		prompt:    r.prompt,
 	}

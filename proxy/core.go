@@ -37,6 +37,8 @@ type ask struct {
 	// body returns the request's JSON with this limit of output tokens:
 	// asAsked, noLimit, or a positive number.
 	body func(maxTokens int) []byte
+	// question is the prompt and its tools as they are sent, for the record.
+	question [][]byte
 	// prompt returns the body of a /tokenize request for the same prompt.
 	prompt func() []byte
 }
@@ -72,6 +74,7 @@ func (c *core) serve(w http.ResponseWriter, r *http.Request, d dialect, a ask, s
 
 	answer := make(chan answer, 1)
 	go func() { answer <- c.answer(ctx, a, s.start) }()
+	s.body(a.question...) // hashing can go on while the server works
 
 	out := newClient(w)
 	got, committed := c.await(cancel, out, d, s, answer)

@@ -98,7 +98,6 @@ func (d *Destream) chat(w http.ResponseWriter, r *http.Request) {
 	}
 	face.includeUsage = req.includeUsage
 	s.rec.Streamed = req.stream
-	s.body(req.keys["tools"], req.keys["messages"])
 	d.core.serve(w, r, face, req.ask(s.rec.ID), s)
 }
 
@@ -143,6 +142,7 @@ func (r *opaqueChat) ask(requestID string) ask {
 	return ask{
 		requestID: requestID,
 		tools:     toolset{raw: optional(r.keys["tools"])},
+		question:  [][]byte{r.keys["tools"], r.keys["messages"]},
 		body:      r.body,
 		prompt:    r.prompt,
 	}

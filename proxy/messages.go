@@ -73,7 +73,6 @@ func (m *Messages) messages(w http.ResponseWriter, r *http.Request) {
 	}
 	d.model = req.Model
 	s.rec.Streamed = req.Stream
-	s.body(chat.tools, chat.messages)
 	m.core.serve(w, r, d, chat.ask(s.rec.ID), s)
 }
 
