@@ -32,24 +32,16 @@ type chatHead struct {
 }
 
 type chatMessage struct {
-	Role string `json:"role"`
-	// Content is a string, []chatPart, or nil.
-	Content          any            `json:"content"`
-	Reasoning        string         `json:"reasoning,omitempty"`
-	ReasoningContent string         `json:"reasoning_content,omitempty"`
-	ToolCalls        []chatToolCall `json:"tool_calls,omitempty"`
-	ToolCallID       string         `json:"tool_call_id,omitempty"`
+	Role string
+	// Content is a jsonText, []chatPart (one at least), or nil.
+	Content    any
+	Reasoning  jsonText
+	ToolCalls  []chatToolCall
+	ToolCallID string
 }
 
-type chatPart struct {
-	Type     string     `json:"type"`
-	Text     string     `json:"text,omitempty"`
-	ImageURL *chatImage `json:"image_url,omitempty"`
-}
-
-type chatImage struct {
-	URL string `json:"url"`
-}
+// chatPart is an image where it has an ImageURL, or text.
+type chatPart struct{ Text, ImageURL jsonText }
 
 type chatToolCall struct {
 	ID       string `json:"id"`
@@ -60,13 +52,11 @@ type chatToolCall struct {
 	} `json:"function"`
 }
 
+// chatTool is a function that the model may call.
 type chatTool struct {
-	Type     string `json:"type"`
-	Function struct {
-		Name        string          `json:"name"`
-		Description string          `json:"description,omitempty"`
-		Parameters  json.RawMessage `json:"parameters"`
-	} `json:"function"`
+	Name        string
+	Description jsonText
+	Parameters  json.RawMessage
 }
 
 // ask returns the request as the core wants it.
@@ -86,14 +76,12 @@ func (r *chatRequest) write(tools []chatTool, messages []chatMessage, size int) 
 	b := make([]byte, 0, len(head)+size+size/16+256)
 	b = append(b, head[:len(head)-1]...)
 	var toolsAt, toolsEnd int
+	if len(tools) > 0 {
+		b = append(b, `,"tools":`...)
+		toolsAt = len(b)
+	}
 	for i := range tools {
-		if i == 0 {
-			b = append(b, `,"tools":`...)
-			toolsAt = len(b)
-			b = append(b, '[')
-		} else {
-			b = append(b, ',')
-		}
+		b = append(b, "[,"[min(i, 1)])
 		b = tools[i].appendTo(b)
 	}
 	if len(tools) > 0 {

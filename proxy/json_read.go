@@ -180,11 +180,11 @@ func (r *jsonReader) array(each func()) {
 
 // key reads a key, without a copy where it holds nothing odd.
 func (r *jsonReader) key() []byte {
-	raw, plain := r.quoted()
+	raw, form := r.quoted()
 	switch {
 	case r.err != nil:
 		return nil
-	case plain:
+	case form == plain:
 		return raw[1 : len(raw)-1]
 	}
 	return []byte(unquote(raw))
@@ -194,11 +194,11 @@ func (r *jsonReader) key() []byte {
 func (r *jsonReader) str() string {
 	switch r.next() {
 	case '"':
-		raw, plain := r.quoted()
+		raw, form := r.quoted()
 		switch {
 		case r.err != nil:
 			return ""
-		case plain:
+		case form == plain:
 			return string(raw[1 : len(raw)-1])
 		}
 		return unquote(raw)
@@ -208,6 +208,42 @@ func (r *jsonReader) str() string {
 		r.wrong()
 	}
 	return ""
+}
+
+// A jsonText is a text as it stands between the quotes of a JSON string, in the
+// bytes of appendString; so the same text is always the same bytes, and what a
+// client sends can be sent on without being decoded.
+type jsonText []byte
+
+// newText is a text of ours.
+func newText(s string) jsonText {
+	b := appendString(make([]byte, 0, len(s)+len(s)/8+2), s)
+	return b[1 : len(b)-1]
+}
+
+// String decodes the text.
+func (t jsonText) String() string { return unquote(append(append([]byte{'"'}, t...), '"')) }
+
+// text reads a string. It is a piece of the input unless the client writes its
+// strings in another way than we do.
+func (r *jsonReader) text() jsonText {
+	switch r.next() {
+	case '"':
+		raw, form := r.quoted()
+		if r.err != nil {
+			return nil
+		}
+		t := raw[1 : len(raw)-1 : len(raw)-1]
+		if form&odd != 0 || form&high != 0 && (!utf8.Valid(t) || bytes.Contains(t, []byte("\xe2\x80"))) {
+			return newText(unquote(raw)) // U+2028 is written as an escape
+		}
+		return jsonText(t)
+	case 'n':
+		r.literal("null")
+	default:
+		r.wrong()
+	}
+	return nil
 }
 
 // boolean reads true or false.
@@ -344,16 +380,24 @@ func (r *jsonReader) digits() {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// quoted reads a string and returns it with its quotes. plain says that its
-// bytes are the text: ASCII, and no escapes.
-func (r *jsonReader) quoted() (raw []byte, plain bool) {
+// A form says what is in a string beside ASCII that stands for itself.
+type form uint8
+
+const (
+	plain form = 0
+	high  form = 1 << iota // bytes beyond ASCII, perhaps
+	slash                  // escapes
+	odd                    // escapes that appendString would not write, perhaps
+)
+
+// quoted reads a string and returns it with its quotes.
+func (r *jsonReader) quoted() (raw []byte, f form) {
 	b, start := r.b, r.at
-	plain = true
-	var high uint64
+	var seen uint64
 	for i := start + 1; ; {
 		for i+8 <= len(b) {
 			w := binary.LittleEndian.Uint64(b[i:])
-			high |= w
+			seen |= w
 			if m := stops(w); m != 0 {
 				i += bits.TrailingZeros64(m) / 8
 				break
@@ -363,27 +407,31 @@ func (r *jsonReader) quoted() (raw []byte, plain bool) {
 		if i >= len(b) {
 			r.at = i
 			r.bad("in a string")
-			return nil, false
+			return nil, plain
 		}
 		switch c := b[i]; {
 		case c == '"':
-			r.at = i + 1
-			return b[start:r.at], plain && high&eight(0x80) == 0
+			if r.at = i + 1; seen&eight(0x80) != 0 {
+				f |= high
+			}
+			return b[start:r.at], f
 		case c == '\\':
-			plain = false
 			n := escape(b[i:])
 			if n == 0 {
 				r.at = i
 				r.bad("in a string")
-				return nil, false
+				return nil, plain
+			}
+			if f |= slash; n == 6 || b[i+1] == '/' {
+				f |= odd
 			}
 			i += n
 		case c < ' ':
 			r.at = i
 			r.bad("in a string")
-			return nil, false
+			return nil, plain
 		default: // among the last seven bytes
-			high |= uint64(c)
+			seen |= uint64(c)
 			i++
 		}
 	}

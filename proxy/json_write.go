@@ -66,16 +66,23 @@ func plainRun(s string) int {
 	return i
 }
 
-// appendMember appends a key, with the comma before it, and a string; nothing
-// where the string is empty.
-func appendMember(dst []byte, key, value string) []byte {
-	if value == "" {
+// appendText appends a text as a JSON string.
+func appendText(dst []byte, t jsonText) []byte {
+	dst = append(dst, '"')
+	dst = append(dst, t...)
+	return append(dst, '"')
+}
+
+// appendMember appends a key, with the comma before it, and a text; nothing
+// where the text is empty.
+func appendMember(dst []byte, key string, t jsonText) []byte {
+	if len(t) == 0 {
 		return dst
 	}
 	dst = append(dst, ',', '"')
 	dst = append(dst, key...)
 	dst = append(dst, '"', ':')
-	return appendString(dst, value)
+	return appendText(dst, t)
 }
 
 // appendTo appends the message as JSON.
@@ -86,19 +93,23 @@ func (m *chatMessage) appendTo(dst []byte) []byte {
 	switch content := m.Content.(type) {
 	case nil:
 		dst = append(dst, "null"...)
-	case string:
-		dst = appendString(dst, content)
-	default:
-		dst = append(dst, compact(content)...)
-	}
-	dst = appendMember(dst, "reasoning", m.Reasoning)
-	dst = appendMember(dst, "reasoning_content", m.ReasoningContent)
-	for i := range m.ToolCalls {
-		if i == 0 {
-			dst = append(dst, `,"tool_calls":[`...)
-		} else {
-			dst = append(dst, ',')
+	case jsonText:
+		dst = appendText(dst, content)
+	case []chatPart:
+		for i := range content {
+			dst = append(dst, "[,"[min(i, 1)])
+			dst = content[i].appendTo(dst)
 		}
+		dst = append(dst, ']')
+	}
+	// Templates look for the one name or the other, by the server's version.
+	dst = appendMember(dst, "reasoning", m.Reasoning)
+	dst = appendMember(dst, "reasoning_content", m.Reasoning)
+	if len(m.ToolCalls) > 0 {
+		dst = append(dst, `,"tool_calls":`...)
+	}
+	for i := range m.ToolCalls {
+		dst = append(dst, "[,"[min(i, 1)])
 		call := &m.ToolCalls[i]
 		dst = append(dst, `{"id":`...)
 		dst = appendString(dst, call.ID)
@@ -111,16 +122,29 @@ func (m *chatMessage) appendTo(dst []byte) []byte {
 	if len(m.ToolCalls) > 0 {
 		dst = append(dst, ']')
 	}
-	dst = appendMember(dst, "tool_call_id", m.ToolCallID)
+	if m.ToolCallID != "" {
+		dst = append(dst, `,"tool_call_id":`...)
+		dst = appendString(dst, m.ToolCallID)
+	}
 	return append(dst, '}')
+}
+
+// appendTo appends the part as JSON.
+func (p *chatPart) appendTo(dst []byte) []byte {
+	if p.ImageURL != nil {
+		dst = append(dst, `{"type":"image_url","image_url":{"url":`...)
+		return append(appendText(dst, p.ImageURL), '}', '}')
+	}
+	dst = append(dst, `{"type":"text"`...)
+	return append(appendMember(dst, "text", p.Text), '}')
 }
 
 // appendTo appends the tool as JSON.
 func (t *chatTool) appendTo(dst []byte) []byte {
 	dst = append(dst, `{"type":"function","function":{"name":`...)
-	dst = appendString(dst, t.Function.Name)
-	dst = appendMember(dst, "description", t.Function.Description)
+	dst = appendString(dst, t.Name)
+	dst = appendMember(dst, "description", t.Description)
 	dst = append(dst, `,"parameters":`...)
-	dst = append(dst, t.Function.Parameters...)
+	dst = append(dst, t.Parameters...)
 	return append(dst, '}', '}')
 }

@@ -53,11 +53,7 @@ func (req *messagesRequest) chatTools() []chatTool {
 		if t.Name == "" || isNull(t.InputSchema) || t.Deferred && !req.refers(t.Name) {
 			continue
 		}
-		tool := chatTool{Type: "function"}
-		tool.Function.Name = t.Name
-		tool.Function.Description = t.Description
-		tool.Function.Parameters = objectSchema(t.InputSchema)
-		out = append(out, tool)
+		out = append(out, chatTool{t.Name, t.Description, objectSchema(t.InputSchema)})
 	}
 	return out
 }

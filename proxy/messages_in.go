@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -38,8 +39,8 @@ type inMessage struct {
 // inBlock is a content block of any type.
 type inBlock struct {
 	Type      string
-	Text      string
-	Thinking  string
+	Text      jsonText
+	Thinking  jsonText
 	ID        string
 	Name      string
 	Input     json.RawMessage // without white space
@@ -47,20 +48,20 @@ type inBlock struct {
 	Content   json.RawMessage
 	IsError   bool
 	Source    *inSource
-	ToolName  string
+	ToolName  jsonText
 	Title     string
 }
 
 type inSource struct {
 	Type      string
 	MediaType string
-	Data      string
-	URL       string
+	Data      jsonText
+	URL       jsonText
 }
 
 type inTool struct {
 	Name        string
-	Description string
+	Description jsonText
 	InputSchema json.RawMessage // without white space
 	Deferred    bool
 }
@@ -154,7 +155,7 @@ func (r *jsonReader) tool() (t inTool) {
 		case "name":
 			t.Name = r.str()
 		case "description":
-			t.Description = r.str()
+			t.Description = r.text()
 		case "input_schema":
 			t.InputSchema = r.compact()
 		case "defer_loading":
@@ -211,7 +212,7 @@ func (r *jsonReader) format() *inFormat {
 // is one text block, so both forms of the same content become the same prompt.
 func (r *jsonReader) blocks() (list []inBlock) {
 	if r.next() == '"' {
-		return []inBlock{{Type: "text", Text: r.str()}}
+		return []inBlock{{Type: "text", Text: r.text()}}
 	}
 	r.array(func() { list = append(list, r.block()) })
 	return list
@@ -234,9 +235,9 @@ func (r *jsonReader) block() (b inBlock) {
 		case "type":
 			b.Type = r.str()
 		case "text":
-			b.Text = r.str()
+			b.Text = r.text()
 		case "thinking":
-			b.Thinking = r.str()
+			b.Thinking = r.text()
 		case "id":
 			b.ID = r.str()
 		case "name":
@@ -252,7 +253,7 @@ func (r *jsonReader) block() (b inBlock) {
 		case "source":
 			b.Source = r.source()
 		case "tool_name":
-			b.ToolName = r.str()
+			b.ToolName = r.text()
 		case "title":
 			b.Title = r.str()
 		default:
@@ -275,9 +276,9 @@ func (r *jsonReader) source() *inSource {
 		case "media_type":
 			s.MediaType = r.str()
 		case "data":
-			s.Data = r.str()
+			s.Data = r.text()
 		case "url":
-			s.URL = r.str()
+			s.URL = r.text()
 		default:
 			r.skip()
 		}
@@ -291,16 +292,39 @@ func (r *jsonReader) source() *inSource {
 const billingPrefix = "x-anthropic-billing-header:"
 
 // systemText joins the text of a system prompt's blocks.
-func systemText(list []inBlock) string {
-	var texts []string
+func systemText(list []inBlock) jsonText {
+	var texts []jsonText
 	for _, b := range list {
 		text := b.Text
-		if strings.HasPrefix(text, billingPrefix) {
-			_, text, _ = strings.Cut(text, "\n")
+		if bytes.HasPrefix(text, []byte(billingPrefix)) {
+			_, rest, _ := strings.Cut(text.String(), "\n")
+			text = newText(rest)
 		}
-		if text != "" {
+		if len(text) > 0 {
 			texts = append(texts, text)
 		}
 	}
-	return strings.Join(texts, "\n")
+	return lines(texts)
+}
+
+// lines joins texts with line breaks.
+func lines(texts []jsonText) jsonText { return join(texts, `\n`) }
+
+// join joins texts with what stands for sep in a JSON string.
+func join(texts []jsonText, sep string) jsonText {
+	if len(texts) == 1 {
+		return texts[0]
+	}
+	size := 0
+	for _, t := range texts {
+		size += len(t) + len(sep)
+	}
+	b := make(jsonText, 0, size)
+	for i, t := range texts {
+		if i > 0 {
+			b = append(b, sep...)
+		}
+		b = append(b, t...)
+	}
+	return b
 }
