@@ -87,16 +87,14 @@ type toolCall struct {
 }
 
 type usage struct {
-	Prompt  int `json:"prompt_tokens"`
-	Output  int `json:"completion_tokens"`
-	Details struct {
-		Cached int `json:"cached_tokens"`
-	} `json:"prompt_tokens_details"`
+	Prompt, Output int
+	// CachedRaw is what the server says that its prefix cache held.
+	CachedRaw int
 }
 
 // cached is the part of the prompt that the prefix cache held. vLLM says it
 // only with --enable-prompt-tokens-details, and never more than the prompt.
-func (u usage) cached() int { return max(0, min(u.Details.Cached, u.Prompt)) }
+func (u usage) cached() int { return max(0, min(u.CachedRaw, u.Prompt)) }
 
 // parseCompletion reads the body of a chat.completion. What is kept of it raw
 // has no white space, so it can stand in a line of an event stream.
@@ -109,7 +107,9 @@ func parseCompletion(body []byte) (*completion, error) {
 		case "id":
 			done.ID = r.lenient()
 		case "usage":
-			done.rawUsage = r.compact()
+			if done.rawUsage = r.compact(); r.err == nil {
+				r.err = done.Usage.read(done.rawUsage)
+			}
 		case "choices":
 			r.array(func() { choices = append(choices, r.raw()) })
 		default:
@@ -118,11 +118,6 @@ func parseCompletion(body []byte) (*completion, error) {
 	})
 	if err := r.done(); err != nil {
 		return nil, fmt.Errorf("not a JSON object: %w", err)
-	}
-	if done.rawUsage != nil {
-		if err := json.Unmarshal(done.rawUsage, &done.Usage); err != nil {
-			return nil, fmt.Errorf("usage: %w", err)
-		}
 	}
 	if len(choices) == 0 {
 		return nil, fmt.Errorf("it has no choices")
@@ -135,6 +130,30 @@ func parseCompletion(body []byte) (*completion, error) {
 		done.Choices = append(done.Choices, c)
 	}
 	return done, nil
+}
+
+// read reads the numbers that are understood.
+func (u *usage) read(raw json.RawMessage) *jsonError {
+	r := &jsonReader{b: raw}
+	r.object(func(key []byte) {
+		switch string(key) {
+		case "prompt_tokens":
+			u.Prompt = r.integer()
+		case "completion_tokens":
+			u.Output = r.integer()
+		case "prompt_tokens_details":
+			r.object(func(key []byte) {
+				if string(key) == "cached_tokens" {
+					u.CachedRaw = r.integer()
+				} else {
+					r.skip()
+				}
+			})
+		default:
+			r.skip()
+		}
+	})
+	return r.err
 }
 
 func parseChoice(raw json.RawMessage, index int) (choice, error) {

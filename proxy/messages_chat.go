@@ -71,14 +71,15 @@ func (req *messagesRequest) refers(tool string) bool {
 // objectSchema adds the "type":"object" that the chat API wants and the
 // Messages API lets a client leave out.
 func objectSchema(schema json.RawMessage) json.RawMessage {
-	keys, typed := 0, false
+	keys := 0
 	r := jsonReader{b: schema}
 	r.object(func(key []byte) {
-		keys++
-		typed = typed || string(key) == "type"
+		if keys++; string(key) == "type" {
+			r.fail(jsonError{text: "typed"}) // the rest need not be looked at
+		}
 		r.skip()
 	})
-	if r.done() != nil || typed {
+	if r.done() != nil {
 		return schema
 	}
 	if keys == 0 {

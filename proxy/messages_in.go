@@ -45,11 +45,13 @@ type inBlock struct {
 	Name      string
 	Input     json.RawMessage // without white space
 	ToolUseID string
-	Content   json.RawMessage
-	IsError   bool
-	Source    *inSource
-	ToolName  jsonText
-	Title     string
+	// Content is a text or, where it is no string, as it came.
+	Content    jsonText
+	RawContent json.RawMessage
+	IsError    bool
+	Source     *inSource
+	ToolName   jsonText
+	Title      string
 }
 
 type inSource struct {
@@ -221,10 +223,10 @@ func (r *jsonReader) blocks() (list []inBlock) {
 // blocks reads the content of a tool's result, which other types of block use
 // for what they like.
 func (b *inBlock) blocks() ([]inBlock, error) {
-	if isNull(b.Content) {
-		return nil, nil
+	if isNull(b.RawContent) {
+		return []inBlock{{Type: "text", Text: b.Content}}, nil
 	}
-	r := &jsonReader{b: b.Content}
+	r := &jsonReader{b: b.RawContent}
 	list := r.blocks()
 	return list, r.done()
 }
@@ -247,7 +249,11 @@ func (r *jsonReader) block() (b inBlock) {
 		case "tool_use_id":
 			b.ToolUseID = r.str()
 		case "content":
-			b.Content = r.raw()
+			if r.next() == '"' {
+				b.Content = r.text()
+			} else {
+				b.RawContent = r.raw()
+			}
 		case "is_error":
 			b.IsError = r.boolean()
 		case "source":
