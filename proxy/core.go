@@ -16,6 +16,7 @@ type core struct {
 	cfg      Config
 	sessions sessions
 	prefixes prefixes
+	bodies   buffers
 	inFlight atomic.Int64
 	// newID makes an id with this prefix; tests replace it.
 	newID func(prefix string) string
@@ -206,7 +207,7 @@ func (c *core) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *fault)
 	// Size the buffer by the header, since io.ReadAll would copy a 75 kB body
 	// a dozen times while it grows.
 	r.Body = http.MaxBytesReader(w, r.Body, c.cfg.BodyLimit)
-	body, err := readAll(r.Body, r.ContentLength)
+	body, err := readAll(r.Body, r.ContentLength, c.bodies.get())
 	if err == nil {
 		return body, nil
 	}
@@ -220,13 +221,15 @@ func (c *core) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *fault)
 	return nil, &fault{status: http.StatusBadRequest, message: "read the request body: " + err.Error()}
 }
 
-// readAll reads r to its end, into a buffer of the expected size.
-func readAll(r io.Reader, expected int64) ([]byte, error) {
+// readAll reads r to its end, into buf or a new buffer of the expected size.
+func readAll(r io.Reader, expected int64, buf []byte) ([]byte, error) {
 	size := int64(512)
 	if expected > 0 && expected < answerLimit {
 		size = expected + 1 // one more, so that the end is seen without growing
 	}
-	buf := make([]byte, 0, size)
+	if buf = buf[:0]; int64(cap(buf)) < size {
+		buf = make([]byte, 0, size)
+	}
 	for {
 		n, err := r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]

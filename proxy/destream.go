@@ -141,11 +141,19 @@ func parseChat(body []byte, model string) (*opaqueChat, error) {
 func (r *opaqueChat) ask(requestID string) ask {
 	return ask{
 		requestID: requestID,
-		tools:     toolset{raw: optional(r.keys["tools"])},
+		tools:     toolset{raw: r.tools()},
 		question:  [][]byte{r.keys["tools"], r.keys["messages"]},
 		body:      r.body,
 		prompt:    r.prompt,
 	}
+}
+
+// tools are the request's own; nil where it has none.
+func (r *opaqueChat) tools() json.RawMessage {
+	if isNull(r.keys["tools"]) {
+		return nil
+	}
+	return r.keys["tools"]
 }
 
 // limitKeys are the two names of the limit of output tokens, the newer first.

@@ -65,6 +65,9 @@ func (r *jsonReader) fail(e jsonError) {
 
 // bad is a fault of syntax.
 func (r *jsonReader) bad(where string) {
+	if r.err != nil {
+		return
+	}
 	what := "unexpected end"
 	if r.at < len(r.b) {
 		what = "unexpected " + strconv.QuoteToASCII(string(r.b[r.at]))

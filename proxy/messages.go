@@ -71,12 +71,14 @@ func (m *Messages) messages(w http.ResponseWriter, r *http.Request) {
 		m.core.refuse(w, d, f, s)
 		return
 	}
+	m.core.bodies.put(body)
 	d.model = req.Model
 	s.rec.Streamed = req.Stream
 	m.core.serve(w, r, d, chat.ask(s.rec.ID), s)
 }
 
-// translate reads a Messages request and makes a chat request of it.
+// translate reads a Messages request and makes a chat request of it. Neither
+// holds a piece of body.
 func (m *Messages) translate(body []byte) (*messagesRequest, *chatRequest, *fault) {
 	req, err := parseMessages(body)
 	if err == nil {

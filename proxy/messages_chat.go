@@ -40,7 +40,7 @@ func optional(raw json.RawMessage) json.RawMessage {
 	if isNull(raw) {
 		return nil
 	}
-	return raw
+	return bytes.Clone(raw)
 }
 
 // chatTools translates the tools. A tool without a schema is one that

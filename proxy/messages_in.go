@@ -202,7 +202,7 @@ func (r *jsonReader) format() *inFormat {
 		case "type":
 			f.Type = r.str()
 		case "schema":
-			f.Schema = r.raw()
+			f.Schema = bytes.Clone(r.raw())
 		default:
 			r.skip()
 		}
