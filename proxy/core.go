@@ -73,14 +73,18 @@ func (c *core) serve(w http.ResponseWriter, r *http.Request, d dialect, a ask, s
 	defer cancel()
 	s.rec.QueueS = s.since()
 
-	answer := make(chan answer, 1)
-	go func() { answer <- c.answer(ctx, a, s.start) }()
-	s.body(a.question...) // hashing can go on while the server works
-
+	// Hashing the prompt can go on while the server works.
+	noted := make(chan struct{})
+	go func() {
+		defer close(noted)
+		s.body(a.question...)
+	}()
 	out := newClient(w)
-	got, committed := c.await(cancel, out, d, s, answer)
-	// From here on nothing else touches the completion: the goroutine has
-	// ended.
+	beat := c.startBeat(cancel, out, d, s)
+	got := c.answer(ctx, a, s.start)
+	// From here on nothing else writes to the client or to the record.
+	committed := beat.stop()
+	<-noted
 	s.rec.UpstreamS = got.at
 	if got.done != nil {
 		s.rec.PromptTokens = got.done.Usage.Prompt
@@ -165,41 +169,6 @@ func (c *core) answer(ctx context.Context, a ask, start time.Time) answer {
 	slices.Sort(done.repairs)
 	done.repairs = slices.Compact(done.repairs)
 	return answer{done: done, at: at}
-}
-
-// await waits for the answer and keeps the client alive meanwhile. committed
-// says that the stream's header has been sent. It returns only after the
-// request to the server has ended.
-func (c *core) await(cancel context.CancelFunc, out *client, d dialect, s *span, got <-chan answer) (a answer, committed bool) {
-	if !s.rec.Streamed {
-		return <-got, false
-	}
-	header := time.NewTimer(max(c.cfg.HeaderWait, 0))
-	defer header.Stop()
-	var beat <-chan time.Time
-	for {
-		select {
-		case a := <-got:
-			return a, committed
-		case <-header.C:
-			committed = true
-			out.commit()
-			if c.cfg.KeepAlive > 0 {
-				t := time.NewTicker(c.cfg.KeepAlive)
-				defer t.Stop()
-				beat = t.C
-			}
-			out.write(d.keepAlive())
-		case <-beat:
-			out.write(d.keepAlive())
-		}
-		if out.err != nil {
-			// The connection is broken although the server has not noticed
-			// yet: stop the generation.
-			cancel()
-			return <-got, committed
-		}
-	}
 }
 
 // readBody reads the request's body, up to the limit.

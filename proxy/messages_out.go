@@ -125,11 +125,7 @@ func (d *anthropic) lateFault(f *fault) []byte {
 // message_start, and is sent there on purpose: as long as no message has begun
 // Claude Code repeats a failed stream as a stream.
 func (d *anthropic) keepAlive() []byte {
-	var s sse
-	s.event("ping", struct {
-		Type string `json:"type"`
-	}{"ping"})
-	return s.bytes()
+	return []byte("event: ping\ndata: {\"type\":\"ping\"}\n\n")
 }
 
 // whole is the answer to a request without stream. A tool's input must be an
