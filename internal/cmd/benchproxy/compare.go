@@ -24,6 +24,7 @@ func compare(ctx context.Context, o options, stderr io.Writer) ([]row, error) {
 			return nil, err
 		}
 		defer p.close()
+		p.spread = o.delay
 		paths = append(paths, p)
 	}
 	if err := o.profiled(ctx, paths, "start"); err != nil {

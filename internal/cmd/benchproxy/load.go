@@ -21,6 +21,8 @@ type path struct {
 	header http.Header
 	body   template
 	client *http.Client
+	// spread is the time over which the workers begin: that of one answer.
+	spread time.Duration
 	// seq numbers the requests, so that no two bodies are the same.
 	seq *atomic.Uint64
 }
@@ -85,6 +87,9 @@ func (p *path) load(ctx context.Context, n int, t *tally, more func(sent int) bo
 			var failed int
 			var first error
 			w := p.worker(worker)
+			// Agents do not act in step: begun together, they would all ask
+			// at the same moment for ever, and wait for each other.
+			p.pause(ctx, p.spread*time.Duration(worker)/time.Duration(n))
 			for sent := 0; more(sent) && ctx.Err() == nil; sent++ {
 				d, err := w.send(ctx)
 				if err == nil {
@@ -104,6 +109,16 @@ func (p *path) load(ctx context.Context, n int, t *tally, more func(sent int) bo
 	}
 	wg.Wait()
 	return ctx.Err()
+}
+
+// pause waits, or until ctx ends.
+func (p *path) pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
 }
 
 // A worker is one developer's agent: its requests come one after another.
