@@ -11,6 +11,11 @@ import (
 // The messages come last in the body, so that a request of a session is, but
 // for its last two bytes, a byte prefix of the next one.
 type chatRequest struct {
+	// asked is the model's name, and stream the form of answer, that the client
+	// asked for.
+	asked  string
+	stream bool
+
 	head     chatHead
 	whole    []byte
 	tools    json.RawMessage

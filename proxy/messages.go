@@ -66,28 +66,28 @@ func (m *Messages) messages(w http.ResponseWriter, r *http.Request) {
 		m.core.refuse(w, d, f, s)
 		return
 	}
-	req, chat, f := m.translate(body)
+	chat, f := m.translate(body)
 	if f != nil {
 		m.core.refuse(w, d, f, s)
 		return
 	}
 	m.core.bodies.put(body)
-	d.model = req.Model
-	s.rec.Streamed = req.Stream
+	d.model = chat.asked
+	s.rec.Streamed = chat.stream
 	m.core.serve(w, r, d, chat.ask(s.rec.ID), s)
 }
 
-// translate reads a Messages request and makes a chat request of it. Neither
-// holds a piece of body.
-func (m *Messages) translate(body []byte) (*messagesRequest, *chatRequest, *fault) {
+// translate reads a Messages request and makes a chat request of it, which
+// holds no piece of body.
+func (m *Messages) translate(body []byte) (*chatRequest, *fault) {
 	req, err := parseMessages(body)
 	if err == nil {
 		var chat *chatRequest
 		if chat, err = req.chat(m.core.cfg.Model); err == nil {
-			return req, chat, nil
+			return chat, nil
 		}
 	}
-	return nil, nil, &fault{status: http.StatusBadRequest, message: err.Error()}
+	return nil, &fault{status: http.StatusBadRequest, message: err.Error()}
 }
 
 // guarded serves a request that is no inference, for known callers only.
@@ -109,7 +109,7 @@ func (m *Messages) countTokens(w http.ResponseWriter, r *http.Request, id string
 		anthropicError(w, f)
 		return
 	}
-	_, chat, f := m.translate(body)
+	chat, f := m.translate(body)
 	if f != nil {
 		anthropicError(w, f)
 		return

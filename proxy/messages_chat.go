@@ -9,7 +9,7 @@ import (
 // chat translates the request. What a message becomes depends on nothing that
 // follows it, so an earlier request of a session is a prefix of a later one.
 func (req *messagesRequest) chat(model string) (*chatRequest, error) {
-	out := &chatRequest{head: chatHead{
+	out := &chatRequest{asked: req.Model, stream: req.Stream, head: chatHead{
 		Model:       model,
 		MaxTokens:   max(req.MaxTokens, 0),
 		Stop:        req.StopSequences,

@@ -7,7 +7,8 @@
 // Every path is a process of its own: this program, started again. Behind all
 // of them stands one double of vLLM that answers after -upstream-delay. The
 // paths take turns, a short while each, so that a drift of the machine hits
-// all alike.
+// all alike. The workers of a turn begin one after another, spread over the time
+// of one answer: agents do not act in step.
 //
 // It prints a table, the targets with their figures, and as its last line the
 // same as one line of JSON. It exits with 1 where a target was missed, a
