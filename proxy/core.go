@@ -73,17 +73,22 @@ func (c *core) serve(w http.ResponseWriter, r *http.Request, d dialect, a ask, s
 	defer cancel()
 	s.rec.QueueS = s.since()
 
-	// Hashing the prompt can go on while the server works.
+	// The prompt is hashed while the server works, but not before the request
+	// has left.
 	noted := make(chan struct{})
-	go func() {
+	note := func() {
 		defer close(noted)
 		s.body(a.question...)
-	}()
+	}
+	later := time.AfterFunc(time.Millisecond, note)
 	out := newClient(w)
 	beat := c.startBeat(cancel, out, d, s)
 	got := c.answer(ctx, a, s.start)
 	// From here on nothing else writes to the client or to the record.
 	committed := beat.stop()
+	if later.Stop() {
+		note()
+	}
 	<-noted
 	s.rec.UpstreamS = got.at
 	if got.done != nil {

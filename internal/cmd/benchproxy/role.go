@@ -10,7 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"runtime"
+	"runtime/debug"
 	"runtime/pprof"
 	"sync"
 	"time"
@@ -175,7 +175,9 @@ func (c *control) mux() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Has("gc") {
-			runtime.GC()
+			// Also give back what is free, since how much of that is kept for
+			// later says nothing about what is needed.
+			debug.FreeOSMemory()
 		}
 		c.mu.Lock()
 		n := c.requests
