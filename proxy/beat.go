@@ -18,6 +18,7 @@ type beat struct {
 	mu        sync.Mutex
 	timer     *time.Timer
 	committed bool
+	last      []byte // the end of what the server itself has sent
 	stopped   bool
 }
 
@@ -45,12 +46,36 @@ func (b *beat) strike() {
 		b.committed = true
 		b.out.commit()
 	}
-	if b.out.write(b.word); b.out.err != nil {
-		b.cancel()
-		return
+	if len(b.last) == 0 || string(b.last) == "\n\n" {
+		b.out.write(b.word)
 	}
-	if b.every > 0 {
+	b.after()
+}
+
+// pass writes a piece of a stream that the server makes itself. No keep-alive
+// falls into the middle of an event.
+func (b *beat) pass(p []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.committed {
+		b.committed = true
+		b.out.commit()
+	}
+	b.last = append(b.last, p[max(0, len(p)-2):]...)
+	b.last = append(b.last[:0], b.last[max(0, len(b.last)-2):]...)
+	b.out.write(p)
+	b.after()
+}
+
+// after winds the clock up again, or ends all where the client is gone.
+func (b *beat) after() {
+	switch {
+	case b.out.err != nil:
+		b.cancel()
+	case b.every > 0:
 		b.timer.Reset(b.every)
+	default:
+		b.timer.Stop()
 	}
 }
 

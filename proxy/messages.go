@@ -28,21 +28,26 @@ func (m *Messages) InFlight() int { return int(m.core.inFlight.Load()) }
 
 // ServeHTTP implements [http.Handler].
 func (m *Messages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	serveMessagesAPI(w, r, m.core, m.messages, m.countTokens, m.models)
+}
+
+// serveMessagesAPI sends a request of the Messages API to whom it concerns.
+func serveMessagesAPI(w http.ResponseWriter, r *http.Request, c *core, messages http.HandlerFunc, countTokens, models sideHandler) {
 	type route struct{ method, path string }
 	switch (route{r.Method, r.URL.Path}) {
 	case route{http.MethodPost, "/v1/messages"}:
-		m.messages(w, r)
+		messages(w, r)
 	case route{http.MethodPost, "/v1/messages/count_tokens"}:
-		m.guarded(w, r, m.countTokens)
+		c.guarded(w, r, countTokens)
 	case route{http.MethodGet, "/v1/models"}:
-		m.guarded(w, r, m.models)
+		c.guarded(w, r, models)
 	case route{http.MethodHead, "/"}, route{http.MethodGet, "/"},
 		route{http.MethodHead, "/api/hello"}, route{http.MethodGet, "/api/hello"}:
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusOK)
 		io.WriteString(w, `{"service":"dail proxy.Messages"}`+"\n")
 	default:
-		w.Header().Set("X-Request-Id", requestID(r.Header, m.core.newID))
+		w.Header().Set("X-Request-Id", requestID(r.Header, c.newID))
 		anthropicError(w, &fault{
 			status:  http.StatusNotFound,
 			message: r.Method + " " + r.URL.Path + " is not served here; this gateway has POST /v1/messages, POST /v1/messages/count_tokens and GET /v1/models",
@@ -90,11 +95,14 @@ func (m *Messages) translate(body []byte) (*chatRequest, *fault) {
 	return nil, &fault{status: http.StatusBadRequest, message: err.Error()}
 }
 
+// A sideHandler answers a request that is no inference; id is the request's.
+type sideHandler func(w http.ResponseWriter, r *http.Request, id string)
+
 // guarded serves a request that is no inference, for known callers only.
-func (m *Messages) guarded(w http.ResponseWriter, r *http.Request, h func(http.ResponseWriter, *http.Request, string)) {
-	id := requestID(r.Header, m.core.newID)
+func (c *core) guarded(w http.ResponseWriter, r *http.Request, h sideHandler) {
+	id := requestID(r.Header, c.newID)
 	w.Header().Set("X-Request-Id", id)
-	if _, ok := m.core.cfg.identify(r); !ok {
+	if _, ok := c.cfg.identify(r); !ok {
 		anthropicError(w, unknownToken())
 		return
 	}
