@@ -31,7 +31,7 @@ type Config struct {
 	Endpoint  string // a running server's address, for the provider "endpoint"
 	Host      string // user@box[:port], for the provider "ssh"
 	RunPodURL string // another base URL of RunPod's REST v2: a test double
-	Gateway   string // "native"
+	Gateway   string // "native" or "litellm"
 	Runner    string // "local"
 
 	Results string // folder of the reports
@@ -98,7 +98,7 @@ func (c *Config) Flags(set *flag.FlagSet) {
 	set.Float64Var(&c.MaxUSD, "max-usd", c.MaxUSD, "give the pod back when the run has cost this many `USD`")
 	set.Float64Var(&c.USDPerHour, "usd-per-hour", c.USDPerHour, "what your own machine costs you, in `USD` an hour, all GPUs together, for -provider ssh and endpoint (default: the hardware file's price)")
 	set.Var(&c.Keep, "keep", "leave the pod running after the run, for debugging: -keep for 2 hours, or -keep=`duration`; it is billed, and ends by itself then")
-	set.StringVar(&c.Gateway, "gateway", c.Gateway, "what stands between the agents and the server: native")
+	set.StringVar(&c.Gateway, "gateway", c.Gateway, "what stands between the agents and the server: native (dail's own) or litellm (the pinned LiteLLM, installed on first use; needs Python 3.10)")
 	set.StringVar(&c.Runner, "runner", c.Runner, "where agents and gates run: local (processes of this machine)")
 	set.StringVar(&c.Results, "results", c.Results, "`folder` of the reports")
 	set.StringVar(&c.Configs, "configs", c.Configs, "`folder` with models/ and hardware/ of your own, over the built-in ones (default: configs, where it exists)")
@@ -157,8 +157,8 @@ func (c Config) Plan() (*Plan, error) {
 	fault(err)
 	provider, err := c.provider(env, &options)
 	fault(err)
-	if c.Gateway != "native" {
-		fault(fmt.Errorf("-gateway %q: this version has native only (Claude Code → dail's Messages gateway → vLLM)", c.Gateway))
+	if !knownGateway(c.Gateway) {
+		fault(fmt.Errorf("-gateway %q: want native (Claude Code → dail → vLLM) or litellm (Claude Code → LiteLLM → dail → vLLM)", c.Gateway))
 	}
 	if c.Runner != "local" {
 		fault(fmt.Errorf("-runner %q: this version has local only", c.Runner))
@@ -178,6 +178,7 @@ func (c Config) Plan() (*Plan, error) {
 		Provider:      provider,
 		Pod:           options,
 		Gateway:       c.Gateway,
+		LiteLLM:       LiteLLM{Model: env.Get("LITELLM_UPSTREAM_MODEL"), Base: env.Get("VLLM_BASE"), Key: env.secret("LITELLM_UPSTREAM_KEY")},
 		Results:       c.Results,
 		Claude:        c.Claude,
 		Baseline:      c.Baseline,

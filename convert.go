@@ -29,6 +29,7 @@ func (r *runner) newReport() *report.Report {
 		Provider:           r.pod.Provider,
 		Source:             report.Measured,
 		Gateway:            r.plan.Gateway,
+		GatewayVersion:     r.litellm.Version,
 		Runner:             "local",
 		VLLMVersion:        r.pod.Version,
 		MaxModelLen:        r.pod.MaxModelLen,

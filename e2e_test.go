@@ -210,19 +210,68 @@ func TestRealDevLoad(t *testing.T) {
 	if os.Getenv("DAIL_REAL") == "" {
 		t.Skip("SKIP: takes minutes; make test-real runs it")
 	}
+	devLoad(t, "-devs", "1,4")
+}
+
+// The same work, through the real LiteLLM.
+func TestRealLiteLLM(t *testing.T) {
+	needToolchain(t)
+	if os.Getenv("DAIL_REAL") == "" {
+		t.Skip("SKIP: needs Python and PyPI, and takes minutes; make test-real runs it")
+	}
+	rep, dir := devLoad(t, "-devs", "4", "-gateway", "litellm")
+	if rep.Gateway != "litellm" || rep.GatewayVersion == "" {
+		t.Errorf("gateway %q %q", rep.Gateway, rep.GatewayVersion)
+	}
+	f, err := os.Open(filepath.Join(dir, "trace.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	records, err := trace.Read(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What LiteLLM tells the client of tokens is what the engine counted.
+	behind := map[string]trace.Record{}
+	for _, r := range records {
+		if r.Dialect == "chat" {
+			behind[r.ID] = r
+		}
+	}
+	front := 0
+	for _, r := range records {
+		if r.Dialect != "messages" {
+			continue
+		}
+		front++
+		b, ok := behind[r.ID]
+		if !ok || !r.OK() || r.PromptTokens != b.PromptTokens || r.OutputTokens != b.OutputTokens || r.CachedTokens != b.CachedTokens {
+			t.Errorf("in front of LiteLLM %+v\nbehind it (%v) %+v", r, ok, b)
+		}
+	}
+	if front == 0 || front != len(behind) {
+		t.Errorf("%d requests in front of LiteLLM, %d behind it", front, len(behind))
+	}
+	if p := rep.ByDevs[0].Perceived; p == nil || p.Errors != 0 || p.Retries != 0 || p.OutputTokens == 0 || p.SharedPrefix == 0 {
+		t.Errorf("perceived %+v", p)
+	}
+}
+
+// devLoad runs dev-load on the fastest simulated card, and checks that every
+// agent did all of the work.
+func devLoad(t *testing.T, args ...string) (*report.Report, string) {
+	t.Helper()
 	results := t.TempDir()
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program(t, "dev-load"), "-hardware", "b200", "-devs", "1,4", "-results", results)
+	cmd := exec.CommandContext(ctx, program(t, "dev-load"), append([]string{"-hardware", "b200", "-results", results}, args...)...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%v\n%s", err, stderr.String())
 	}
-	rep, _ := oneReport(t, results)
-	if len(rep.ByDevs) != 2 {
-		t.Fatalf("%d levels", len(rep.ByDevs))
-	}
+	rep, path := oneReport(t, results)
 	for _, l := range rep.ByDevs {
 		if l.AgentsOK != l.Devs || l.Valid == nil || !*l.Valid {
 			text, _ := json.MarshalIndent(l, "", " ")
@@ -244,4 +293,5 @@ func TestRealDevLoad(t *testing.T) {
 	if !strings.Contains(strings.ToUpper(stdout.String()), "SIMULATED") {
 		t.Errorf("the table does not say that it is simulated:\n%s", stdout.String())
 	}
+	return rep, filepath.Dir(path)
 }

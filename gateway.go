@@ -6,60 +6,73 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strconv"
 	"sync"
 	"time"
 
-	"github.com/x/dail/pod"
 	"github.com/x/dail/proxy"
 	"github.com/x/dail/trace"
 )
 
+// The gateways, as the flag names them.
+const (
+	gatewayNative  = "native"
+	gatewayLiteLLM = "litellm"
+)
+
+func knownGateway(name string) bool { return name == gatewayNative || name == gatewayLiteLLM }
+
 // gateway is the listener that the agents of one run talk to. It alone knows
 // the server's address; an agent holds a token that is worth nothing elsewhere.
 type gateway struct {
-	url    string
-	tokens proxy.Tokens
-	http   *http.Server
-	served chan error
-	file   *os.File
+	url     string
+	tokens  proxy.Tokens
+	front   *listener
+	litellm *litellmPath // nil with the native gateway
+	file    *os.File
 
 	mu      sync.Mutex
 	writer  *trace.Writer
 	records map[string][]trace.Record // by level
+	repairs map[string][]string       // by request: what was mended behind LiteLLM
 }
 
-// openGateway listens on a free loopback port and writes its trace to path.
-func openGateway(ctx context.Context, p *pod.Pod, model, path string) (*gateway, error) {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+// openGateway listens on a free loopback port and writes the run's trace. The
+// context that it returns ends where the gateway does so by itself; its cause
+// is a gatewayEnd then.
+func (r *runner) openGateway(ctx context.Context) (*gateway, context.Context, error) {
+	file, err := os.OpenFile(r.place.Trace(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
-		return nil, fmt.Errorf("trace: %w", err)
-	}
-	var lc net.ListenConfig
-	ln, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("gateway: %w", err), file.Close())
+		return nil, nil, fmt.Errorf("trace: %w", err)
 	}
 	g := &gateway{
-		url:     "http://" + ln.Addr().String(),
 		file:    file,
 		writer:  trace.NewWriter(file),
 		records: map[string][]trace.Record{},
-		served:  make(chan error, 1),
+		repairs: map[string][]string{},
 	}
-	g.http = &http.Server{
-		Handler: proxy.NewMessages(proxy.Config{
-			Upstream:    p.Endpoint,
-			Model:       model,
-			MaxModelLen: p.MaxModelLen,
-			Identify:    g.tokens.Lookup,
-			Trace:       g.record,
-		}),
-		ReadHeaderTimeout: 30 * time.Second,
+	engine := proxy.Config{
+		Upstream:    r.pod.Endpoint,
+		Model:       r.plan.Run.Serving.ServedModelName,
+		MaxModelLen: r.pod.MaxModelLen,
 	}
-	go func() { g.served <- g.http.Serve(ln) }()
-	return g, nil
+	var handler http.Handler
+	if r.plan.Gateway == gatewayLiteLLM {
+		handler, ctx, err = g.openLiteLLM(ctx, r, engine)
+	} else {
+		engine.Identify, engine.Trace = g.tokens.Lookup, g.record
+		handler = proxy.NewMessages(engine)
+	}
+	if err == nil {
+		g.front, err = listen(ctx, handler)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("gateway: %w", err), g.close())
+	}
+	g.url = g.front.url.String()
+	return g, ctx, nil
 }
 
 func (g *gateway) record(r trace.Record) {
@@ -73,7 +86,13 @@ func (g *gateway) record(r trace.Record) {
 func (g *gateway) of(level string) []trace.Record {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return append([]trace.Record(nil), g.records[level]...)
+	list := append([]trace.Record(nil), g.records[level]...)
+	for i := range list {
+		if mended := g.repairs[list[i].ID]; mended != nil {
+			list[i].Repairs = mended
+		}
+	}
+	return list
 }
 
 // token makes one for an agent's phase in a level.
@@ -83,16 +102,50 @@ func (g *gateway) token(level string) func(int, string) string {
 	}
 }
 
-// close ends the listener. The trace's first failure, if there was one, is part
-// of the answer: a report whose trace has a hole must not look whole.
+// close ends the listener and what is behind it. The trace's first failure, if
+// there was one, is part of the answer: a report whose trace has a hole must
+// not look whole.
 func (g *gateway) close() error {
-	err := g.http.Close()
-	if serve := <-g.served; !errors.Is(serve, http.ErrServerClosed) {
-		err = errors.Join(err, serve)
+	var errs []error
+	if g.front != nil {
+		errs = append(errs, g.front.close())
+	}
+	if g.litellm != nil {
+		errs = append(errs, g.litellm.close())
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return errors.Join(err, g.writer.Err(), g.file.Sync(), g.file.Close())
+	return errors.Join(append(errs, g.writer.Err(), g.file.Sync(), g.file.Close())...)
+}
+
+// listener serves a handler on a free loopback port.
+type listener struct {
+	url    *url.URL
+	http   *http.Server
+	served chan error
+}
+
+func listen(ctx context.Context, h http.Handler) (*listener, error) {
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	l := &listener{
+		url:    &url.URL{Scheme: "http", Host: ln.Addr().String()},
+		http:   &http.Server{Handler: h, ReadHeaderTimeout: 30 * time.Second},
+		served: make(chan error, 1),
+	}
+	go func() { l.served <- l.http.Serve(ln) }()
+	return l, nil
+}
+
+func (l *listener) close() error {
+	err := l.http.Close()
+	if serve := <-l.served; !errors.Is(serve, http.ErrServerClosed) {
+		err = errors.Join(err, serve)
+	}
+	return err
 }
 
 // levelName is how a team size is called in traces and folders.

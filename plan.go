@@ -10,8 +10,10 @@ import (
 	"github.com/x/dail/agents"
 	"github.com/x/dail/compose"
 	"github.com/x/dail/gates"
+	requirements "github.com/x/dail/infra/litellm"
 	"github.com/x/dail/infra/toolchain"
 	"github.com/x/dail/pod"
+	"github.com/x/dail/proxy/litellm"
 )
 
 // Plan is a run as values: what [Config.Plan] makes of flags, or what a program
@@ -35,8 +37,10 @@ type Plan struct {
 	Toolchain *agents.Toolchain
 	// Claude is the agent program for a nil Agent; empty is the pinned one.
 	Claude string
-	// Gateway is "native", also when empty.
+	// Gateway is "native", also when empty, or "litellm".
 	Gateway string
+	// LiteLLM is how the gateway of that name is set up.
+	LiteLLM LiteLLM
 	// Results is the folder of the reports; empty is "results".
 	Results string
 
@@ -75,8 +79,8 @@ func (p Plan) check() error {
 		return refuse("dail: Plan.Run is nil: compose.Merge makes one")
 	case p.Provider == nil:
 		return refuse("dail: Plan.Provider is nil: &pod.Simulated{} costs nothing")
-	case p.Gateway != "native":
-		return refuse("dail: Plan.Gateway %q: this version has native only", p.Gateway)
+	case !knownGateway(p.Gateway):
+		return refuse("dail: Plan.Gateway %q: want native or litellm", p.Gateway)
 	case p.Run.Benchmark.SaturationProbe != nil:
 		return refuse("benchmark %s asks for a saturation_probe, which this version does not measure yet: take it out of the scenario", p.Run.Benchmark.Name)
 	case p.Provider.About().RealModel && !p.mayRunAnything():
@@ -99,16 +103,31 @@ func (p Plan) refuseHostExec(who string) error {
 // installed in the user's cache folder (or in $DAIL_CACHE), and returns them.
 // progress hears what the installation says; nil is silence.
 func Toolchain(ctx context.Context, progress io.Writer) (agents.Toolchain, error) {
-	dir := os.Getenv("DAIL_CACHE")
-	if dir == "" {
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			return agents.Toolchain{}, fmt.Errorf("no cache folder for the toolchain: %w; set DAIL_CACHE to one", err)
-		}
-		dir = filepath.Join(cache, "dail")
+	dir, err := cacheDir("toolchain")
+	if err != nil {
+		return agents.Toolchain{}, err
 	}
-	if progress == nil {
-		progress = io.Discard
+	return agents.InstallToolchain(ctx, toolchain.FS(), dir, progress)
+}
+
+// LiteLLMProgram makes sure that the pinned LiteLLM is installed beside the
+// toolchain, and returns it.
+func LiteLLMProgram(ctx context.Context, progress io.Writer) (litellm.Program, error) {
+	dir, err := cacheDir("litellm")
+	if err != nil {
+		return litellm.Program{}, err
 	}
-	return agents.InstallToolchain(ctx, toolchain.FS(), filepath.Join(dir, "toolchain"), progress)
+	return litellm.Install(ctx, requirements.Requirements(), dir, progress)
+}
+
+// cacheDir is where programs of this kind are installed.
+func cacheDir(kind string) (string, error) {
+	if dir := os.Getenv("DAIL_CACHE"); dir != "" {
+		return filepath.Join(dir, kind), nil
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("no cache folder for %s: %w; set DAIL_CACHE to one", kind, err)
+	}
+	return filepath.Join(cache, "dail", kind), nil
 }

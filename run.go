@@ -13,6 +13,7 @@ import (
 	"github.com/x/dail/gates"
 	"github.com/x/dail/internal/progress"
 	"github.com/x/dail/pod"
+	"github.com/x/dail/proxy/litellm"
 	"github.com/x/dail/report"
 )
 
@@ -89,6 +90,7 @@ type runner struct {
 	display   *progress.Display
 	toolchain agents.Toolchain
 	local     Runner
+	litellm   litellm.Program // the zero value with the native gateway
 	agent     agents.Agent
 	settings  map[string]string // the agent's, for the report
 
@@ -112,6 +114,14 @@ func (r *runner) prepare(ctx context.Context) error {
 			return err
 		}
 		r.toolchain = tc
+	}
+	if p.Gateway == gatewayLiteLLM {
+		// Before a GPU is paid for: this may take minutes.
+		program, err := LiteLLMProgram(ctx, p.Progress)
+		if err != nil {
+			return err
+		}
+		r.litellm = program
 	}
 	r.local = p.Runner
 	if r.local == nil {
@@ -162,11 +172,16 @@ func (r *runner) measureAll(ctx context.Context) (err error) {
 	if err := r.begin(); err != nil {
 		return err
 	}
-	g, err := openGateway(ctx, r.pod, run.Serving.ServedModelName, r.place.Trace())
+	g, ctx, err := r.openGateway(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, g.close()) }()
+	defer func() {
+		if cause := context.Cause(ctx); err != nil && errors.As(cause, new(*gatewayEnd)) {
+			err = cause // what failed beside it is a consequence
+		}
+		err = errors.Join(err, g.close())
+	}()
 
 	if r.plan.Baseline {
 		r.pod.Meter.Mark(stepBaseline)

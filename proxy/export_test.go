@@ -110,3 +110,20 @@ func ReadString(body []byte) (decoded string, sent []byte, err error) {
 
 // WriteString writes a string.
 func WriteString(s string) []byte { return appendString(nil, s) }
+
+// ReadFrontStream reads along in a stream, in pieces of size bytes, and returns
+// what the record says then.
+func ReadFrontStream(stream string, size int) (Trace, error) {
+	var s frontStream
+	for p := []byte(stream); len(p) > 0; {
+		n := min(size, len(p))
+		s.read(p[:n])
+		p = p[n:]
+		if len(s.line) > lineLimit {
+			return Trace{}, errors.New("a line outgrew its limit")
+		}
+	}
+	sp := &span{}
+	s.note(sp)
+	return sp.rec, nil
+}

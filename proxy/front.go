@@ -17,7 +17,7 @@ import (
 // a silent stream alive. LiteLLM sends nothing while it waits, and Claude Code
 // gives up on a stream that is silent for five minutes.
 //
-// [Config.Model] and [Config.MaxModelLen] mean nothing to it.
+// [Config.Model] means nothing to it.
 type Front struct{ core *core }
 
 // NewFront returns a gateway for cfg. It starts nothing and holds nothing open
@@ -77,7 +77,7 @@ func (f *Front) messages(w http.ResponseWriter, r *http.Request) {
 	default:
 		defer res.Body.Close()
 		text, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10))
-		bad = upstreamFault(res.StatusCode, res.Header, text)
+		bad = f.core.frontFault(res, text)
 	}
 	if committed {
 		s.rec.Status, s.rec.Error = http.StatusOK, bad.Error()
@@ -98,6 +98,27 @@ func (f *Front) note(r *http.Request, out *client, s *span) {
 	case out.err != nil:
 		s.rec.Error = "write to the client: " + out.err.Error()
 	}
+}
+
+// frontFault reads an error answer. A prompt that is too long is told in the
+// words on which the client compacts, as Messages does.
+func (c *core) frontFault(res *http.Response, body []byte) *fault {
+	f := upstreamFault(res.StatusCode, res.Header, body)
+	if f.overflow == nil {
+		return f
+	}
+	o := *f.overflow
+	if o.limit == 0 {
+		o.limit = c.cfg.MaxModelLen
+	}
+	if o.limit == 0 || o.exact && o.prompt < o.limit {
+		return f // it is the answer that does not fit beside the prompt
+	}
+	if !o.exact {
+		// The server stopped counting, and said a number that may be any.
+		o.prompt = max(o.prompt, o.limit+1)
+	}
+	return o.tooLong()
 }
 
 // relay sends the server's answer on as it comes.

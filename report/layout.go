@@ -43,6 +43,10 @@ func (p Place) Trace() string { return filepath.Join(p.Dir(), "trace.jsonl") }
 // Artifacts is the folder of what is heavy and can be pruned.
 func (p Place) Artifacts() string { return filepath.Join(p.Dir(), "artifacts") }
 
+// GatewayDir is the folder of a gateway that is a program of its own: its
+// configuration and its log.
+func (p Place) GatewayDir() string { return filepath.Join(p.Artifacts(), "gateway") }
+
 // Level is the folder of a team size's agents: agent0, agent1, ….
 func (p Place) Level(n int) string { return filepath.Join(p.Artifacts(), fmt.Sprintf("n%d", n)) }
 

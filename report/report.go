@@ -52,14 +52,16 @@ type Report struct {
 	CostPerHour        float64 `json:"cost_per_hour"`          // price × GPUs
 	HoursPerMonth      float64 `json:"hours_per_month,omitempty"`
 
-	Provider     string  `json:"provider,omitempty"`
-	Source       Source  `json:"source,omitempty"`
-	Gateway      string  `json:"gateway,omitempty"`
-	Runner       string  `json:"runner,omitempty"`
-	AgentVersion string  `json:"agent_version,omitempty"`
-	VLLMVersion  string  `json:"vllm_version,omitempty"`
-	MaxModelLen  int     `json:"max_model_len,omitempty"` // context window that was served
-	Agent        *Client `json:"agent,omitempty"`
+	Provider string `json:"provider,omitempty"`
+	Source   Source `json:"source,omitempty"`
+	Gateway  string `json:"gateway,omitempty"`
+	// GatewayVersion is that of a gateway which is not dail's own.
+	GatewayVersion string  `json:"gateway_version,omitempty"`
+	Runner         string  `json:"runner,omitempty"`
+	AgentVersion   string  `json:"agent_version,omitempty"`
+	VLLMVersion    string  `json:"vllm_version,omitempty"`
+	MaxModelLen    int     `json:"max_model_len,omitempty"` // context window that was served
+	Agent          *Client `json:"agent,omitempty"`
 
 	SLO       SLO        `json:"slo"`
 	Devs      []int      `json:"devs,omitempty"` // the team sizes that were asked for
