@@ -33,6 +33,7 @@ var allowed = map[string][]string{
 	"internal/runpod":   {"internal/clock"},
 	"internal/vllm":     {"internal/clock"},
 	"internal/progress": {},
+	"internal/fakevllm": {},
 	"internal/harness":  {},
 	"internal/linkfarm": {},
 

@@ -43,7 +43,7 @@ func (m *Messages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
 		io.WriteString(w, `{"service":"dail proxy.Messages"}`+"\n")
 	default:
-		w.Header().Set("X-Request-Id", requestID(r.Header, m.core.newID))
+		nameRequest(w, requestID(r.Header, m.core.newID))
 		anthropicError(w, &fault{
 			status:  http.StatusNotFound,
 			message: r.Method + " " + r.URL.Path + " is not served here; this gateway has POST /v1/messages, POST /v1/messages/count_tokens and GET /v1/models",
@@ -93,7 +93,7 @@ func (m *Messages) translate(body []byte) (*messagesRequest, *chatRequest, *faul
 // guarded serves a request that is no inference, for known callers only.
 func (m *Messages) guarded(w http.ResponseWriter, r *http.Request, h func(http.ResponseWriter, *http.Request, string)) {
 	id := requestID(r.Header, m.core.newID)
-	w.Header().Set("X-Request-Id", id)
+	nameRequest(w, id)
 	if _, ok := m.core.cfg.identify(r); !ok {
 		anthropicError(w, unknownToken())
 		return
