@@ -257,7 +257,7 @@ func TestAnthropicRefusals(t *testing.T) {
 	}
 	url, _ := stand(t, messages, always(fakevllm.Text("never")), nil)
 	c := anthropicClient(t, url)
-	_, err := c.Completions.New(t.Context(), anthropic.CompletionNewParams{Model: "x", MaxTokensToSample: 1, Prompt: "p"})
+	_, err := c.Beta.Files.List(t.Context(), anthropic.BetaFileListParams{})
 	checkAnthropicError(t, err, 404, "not_found_error", "is not served here")
 }
 
