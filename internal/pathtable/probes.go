@@ -1,0 +1,442 @@
+package pathtable
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/x/dail/internal/fakevllm"
+)
+
+const tools = `[{"name":"Bash","description":"Run a command","input_schema":{"type":"object","properties":{"command":{"type":"string"},"timeout":{"type":"number"}},"required":["command"]}},` +
+	`{"name":"Write","description":"Write a file","input_schema":{"type":"object","properties":{"file_path":{"type":"string"},"content":{"type":"string"}},"required":["file_path","content"]}}]`
+
+const hi = `[{"role":"user","content":"hi"}]`
+
+// body is a request with these messages, and two tools.
+func (s *Stand) body(messages string) string {
+	return `{"model":` + quote(s.Model) + `,"max_tokens":8192,"stream":true,"tools":` + tools + `,"messages":` + messages + `}`
+}
+
+func quote(s string) string { b, _ := json.Marshal(s); return string(b) } // a string always encodes
+
+// say has the engine answer r, and asks for it.
+func (s *Stand) say(ctx context.Context, r fakevllm.Reply, messages string) (*message, error) {
+	s.Engine.Script(func(int, fakevllm.Request) fakevllm.Reply { return r })
+	return s.ask(ctx, s.body(messages), nil)
+}
+
+// broken is the cell of an answer that came as no message.
+func broken(m *message, err error) *Cell {
+	var c Cell
+	switch {
+	case err != nil:
+		c = lost("no answer: %v", err)
+	case m.status != http.StatusOK || m.fault != "":
+		c = lost("the client hears %d: %.120s", m.status, m.fault)
+	case !m.ended:
+		c = lost("the stream ends without message_stop")
+	default:
+		return nil
+	}
+	return &c
+}
+
+func text(ctx context.Context, s *Stand) Cell {
+	const said = "Hello <b> & \u2028 \"you\"\n\ttab, Köln, 日本, 🙂\n"
+	m, err := s.say(ctx, fakevllm.Text(said), hi)
+	if c := broken(m, err); c != nil {
+		return *c
+	}
+	if m.of("text") != said {
+		return lost("arrives as %q", m.of("text"))
+	}
+	return kept("in one piece, when the engine is done")
+}
+
+func thinking(ctx context.Context, s *Stand) Cell {
+	m, err := s.say(ctx, fakevllm.Completion("Four.", "Two and two.", "stop"), hi)
+	if c := broken(m, err); c != nil {
+		return *c
+	}
+	if m.of("thinking") != "Two and two." || m.of("text") != "Four." {
+		return lost("arrives as %q beside the text %q", m.of("thinking"), m.of("text"))
+	}
+	m, err = s.say(ctx, fakevllm.Text("x"), `[{"role":"user","content":"hi"},{"role":"assistant","content":[{"type":"thinking","thinking":"Two and two.","signature":"ZGFpbA=="},{"type":"text","text":"Four."}]},{"role":"user","content":"And?"}]`)
+	if c := broken(m, err); c != nil {
+		return *c
+	}
+	if !strings.Contains(s.lastBody(), "Two and two.") {
+		return partly("shown, but the next turn does not hand it back to the engine")
+	}
+	return kept("")
+}
+
+// lastBody is what the engine was asked last.
+func (s *Stand) lastBody() string {
+	all := s.Engine.Requests()
+	if len(all) == 0 {
+		return ""
+	}
+	return all[len(all)-1].Body
+}
+
+func call(n int, name, args string) fakevllm.Call {
+	return fakevllm.Call{ID: fmt.Sprintf("chatcmpl-tool-%032d", n), Name: name, Arguments: args}
+}
+
+func parallelTools(ctx context.Context, s *Stand) Cell {
+	m, err := s.say(ctx, fakevllm.Completion("Three.", "", "tool_calls",
+		call(1, "Bash", `{"command":"one"}`), call(2, "Write", `{"file_path":"/two","content":""}`), call(3, "Bash", `{"command":"three"}`)), hi)
+	if c := broken(m, err); c != nil {
+		return *c
+	}
+	calls := m.calls()
+	if len(calls) != 3 || m.stop != "tool_use" || calls[0].name != "Bash" || calls[1].name != "Write" || calls[2].text != `{"command":"three"}` {
+		return lost("arrive as %v, stop_reason %s", calls, m.stop)
+	}
+	if calls[0].id == calls[1].id || calls[1].id == calls[2].id || calls[0].id == calls[2].id || calls[0].id == "" {
+		return lost("their ids are not distinct: %s %s %s", calls[0].id, calls[1].id, calls[2].id)
+	}
+	// The results come in the order in which the tools ended.
+	m, err = s.say(ctx, fakevllm.Text("x"), history(calls, "result of 3", "result of 1", "result of 2"))
+	if c := broken(m, err); c != nil {
+		return *c
+	}
+	var req struct {
+		Messages []struct {
+			Role       string
+			ToolCallID string `json:"tool_call_id"`
+			ToolCalls  []struct {
+				ID       string
+				Function struct{ Arguments string }
+			} `json:"tool_calls"`
+		}
+	}
+	if err := json.Unmarshal([]byte(s.lastBody()), &req); err != nil {
+		return lost("the engine's request is no JSON: %v", err)
+	}
+	var made, answered []string
+	for _, m := range req.Messages {
+		for _, c := range m.ToolCalls {
+			made = append(made, c.ID)
+		}
+		if m.Role == "tool" {
+			answered = append(answered, m.ToolCallID)
+		}
+	}
+	switch a, b := strings.Join(made, " "), strings.Join(answered, " "); {
+	case len(made) != 3 || len(answered) != 3:
+		return lost("of 3 calls and results the engine is told %d and %d", len(made), len(answered))
+	case a != b && sameSet(made, answered):
+		return partly("results reach the engine in the order in which they ended, which templates without ids (Qwen's) show under the wrong call")
+	case a != b:
+		return lost("calls %s are answered as %s", a, b)
+	}
+	return kept("")
+}
+
+func sameSet(a, b []string) bool {
+	seen := map[string]int{}
+	for i := range a {
+		seen[a[i]]++
+		seen[b[i]]--
+	}
+	for _, n := range seen {
+		if n != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// history is a conversation with these three calls, and their results in the
+// order third, first, second.
+func history(calls []block, results ...string) string {
+	var made, done []string
+	for i, c := range calls {
+		made = append(made, `{"type":"tool_use","id":`+quote(c.id)+`,"name":`+quote(c.name)+`,"input":`+c.text+`}`)
+		if i < len(results) {
+			done = append(done, `{"type":"tool_result","tool_use_id":`+quote(calls[(i+2)%3].id)+`,"content":`+quote(results[i])+`}`)
+		}
+	}
+	user := `{"role":"user","content":"go on"}`
+	if len(done) > 0 {
+		user = `{"role":"user","content":[` + strings.Join(done, ",") + `]}`
+	}
+	return `[{"role":"user","content":"hi"},{"role":"assistant","content":[` + strings.Join(made, ",") + `]},` + user + `]`
+}
+
+// odd are arguments that every parser but a careful one rewrites.
+const odd = `{"timeout": 3.50, "command":"a < b && \"c\" > \u00fc\t日本","deep":{"z":1,"a":[1e3,12345678901234567890,null]}}`
+
+func arguments(ctx context.Context, s *Stand) Cell {
+	m, err := s.say(ctx, fakevllm.Completion("", "", "tool_calls", call(1, "Bash", odd)), hi)
+	if c := broken(m, err); c != nil {
+		return *c
+	}
+	calls := m.calls()
+	if len(calls) != 1 {
+		return lost("%d calls arrive, not 1", len(calls))
+	}
+	if calls[0].text != odd {
+		if !sameJSON(calls[0].text, odd) {
+			return lost("arrive as %s", calls[0].text)
+		}
+		return partly("same values, other bytes")
+	}
+	// What the client then hands back: compact, as JSON.stringify writes it.
+	compact := `{"command":"a < b && \"c\" > ü","timeout":3.5}`
+	calls[0].text = compact
+	if m, err = s.say(ctx, fakevllm.Text("x"), history(calls)); err != nil || m.status != http.StatusOK {
+		return *broken(m, err)
+	}
+	if !strings.Contains(s.lastBody(), `"arguments":`+quoteRaw(compact)) {
+		return partly("to the client, yes; handed back, the engine reads other bytes")
+	}
+	return kept("both ways")
+}
+
+// quoteRaw is a JSON string as the gateways write it, with < > & as they are.
+func quoteRaw(s string) string {
+	return strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(quote(s))
+}
+
+func sameJSON(a, b string) bool {
+	var x, y any
+	if json.Unmarshal([]byte(a), &x) != nil || json.Unmarshal([]byte(b), &y) != nil {
+		return false
+	}
+	p, err1 := json.Marshal(x)
+	q, err2 := json.Marshal(y)
+	return err1 == nil && err2 == nil && string(p) == string(q)
+}
+
+func leaks(ctx context.Context, s *Stand) Cell {
+	m, err := s.say(ctx, fakevllm.Text("I write it.\n\n<tool_call>\n<function=Write>\n<parameter=file_path>\n/tmp/a.md\n</parameter>\n<parameter=content>\n# <b> & \"c\"\n</parameter>\n</function>\n</tool_call>"), hi)
+	if c := broken(m, err); c != nil {
+		return *c
+	}
+	calls := m.calls()
+	if len(calls) != 1 || calls[0].name != "Write" || !sameJSON(calls[0].text, `{"file_path":"/tmp/a.md","content":"# <b> & \"c\""}`) || m.stop != "tool_use" {
+		return lost("%d calls arrive; the text is %q", len(calls), m.of("text"))
+	}
+	if strings.Contains(m.of("text"), "tool_call") {
+		return partly("the call arrives, and its text too")
+	}
+	return kept("become tool calls again")
+}
+
+func usage(ctx context.Context, s *Stand) Cell {
+	m, err := s.say(ctx, fakevllm.Text("x"), hi)
+	if c := broken(m, err); c != nil {
+		return *c
+	}
+	want := tokens{fakevllm.PromptTokens - fakevllm.CachedTokens, fakevllm.CachedTokens, fakevllm.OutputTokens}
+	switch {
+	case m.usage == want:
+		return kept("")
+	case m.usage.Output == want.Output && m.usage.Input == fakevllm.PromptTokens && m.usage.CacheRead == 0:
+		return partly("real numbers, without the cached tokens")
+	case m.usage.Output == want.Output && m.usage.Input == fakevllm.PromptTokens:
+		return partly("the cached tokens are counted twice")
+	}
+	return lost("%+v where the engine said %+v", m.usage, want)
+}
+
+// patience bounds a wait for something that a path may never do.
+const patience = 5 * time.Second
+
+func cancellation(ctx context.Context, s *Stand) Cell {
+	reply := fakevllm.Text("never")
+	reply.Hold = make(chan struct{})
+	s.Engine.Script(func(int, fakevllm.Request) fakevllm.Reply { return reply })
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan struct{})
+	go func() { defer close(done); s.ask(ctx, s.body(hi), nil) }() // it is to fail
+	defer func() { cancel(); <-done }()
+	select {
+	case <-s.Engine.Asked():
+	case <-time.After(patience):
+		return lost("the engine was not even asked within %v", patience)
+	}
+	cancel()
+	select {
+	case <-s.Engine.Gone():
+		return kept("at once")
+	case <-time.After(patience):
+		return lost("%v later the engine still works", patience)
+	}
+}
+
+func silence(ctx context.Context, s *Stand) Cell {
+	reply := fakevllm.Text("late but whole")
+	hold := make(chan struct{})
+	reply.Hold = hold
+	s.Engine.Script(func(int, fakevllm.Request) fakevllm.Reply { return reply })
+	// The first bytes may be message_start, which says nothing about the
+	// next half hour: what counts is what keeps coming.
+	beats, released := 0, false
+	release := time.AfterFunc(patience, func() { close(hold) })
+	m, err := s.ask(ctx, s.body(hi), func(line string) {
+		if !released && (strings.HasPrefix(line, "event: ping") || strings.HasPrefix(line, ":")) {
+			if beats++; beats == 3 && release.Stop() {
+				released = true
+				close(hold)
+			}
+		}
+	})
+	if c := broken(m, err); c != nil {
+		return *c
+	}
+	if m.of("text") != "late but whole" {
+		return lost("arrives as %q", m.of("text"))
+	}
+	if beats < 3 {
+		return lost("nothing while the engine works: Claude Code leaves after 5 minutes and asks again, unless CLAUDE_STREAM_IDLE_TIMEOUT_MS is raised")
+	}
+	return kept("a ping every 10 s, as long as it takes")
+}
+
+func overflow(ctx context.Context, s *Stand) Cell {
+	m, err := s.say(ctx, fakevllm.Fault(400, "BadRequestError", "This model's maximum context length is 16384 tokens. However, you requested 25192 tokens (17000 in the messages, 8192 in the completion). Please reduce the length of the messages or completion."), hi)
+	switch {
+	case err != nil:
+		return lost("no answer: %v", err)
+	case m.status == 400 && strings.HasPrefix(m.fault, "prompt is too long: 17000 tokens > 16384 maximum"):
+		return kept("in Anthropic's words")
+	case m.status == 400 && strings.Contains(m.fault, "maximum context length"):
+		return partly("in vLLM's words: Claude Code 2.1.330 compacts, 2.1.197 gives up")
+	case m.status == 200 && m.fault != "":
+		return lost("an error inside a stream with status 200, on which no client compacts: %.60s…", m.fault)
+	}
+	return lost("the client hears %d: %.120s", m.status, m.fault)
+}
+
+func clamp(ctx context.Context, s *Stand) Cell {
+	s.Engine.Script(func(n int, _ fakevllm.Request) fakevllm.Reply {
+		if n == 0 {
+			return fakevllm.Fault(400, "BadRequestError", "This model's maximum context length is 16384 tokens. However, you requested 18192 tokens (10000 in the messages, 8192 in the completion). Please reduce the length of the messages or completion.")
+		}
+		return fakevllm.Text("fits")
+	})
+	m, err := s.ask(ctx, s.body(hi), nil)
+	if c := broken(m, err); c != nil {
+		return *c
+	}
+	if m.of("text") != "fits" || !strings.Contains(s.lastBody(), "6384") {
+		return lost("the engine was asked for %.200s", s.lastBody())
+	}
+	return kept("asked again with the room that the engine's error names")
+}
+
+func rateLimit(ctx context.Context, s *Stand) Cell {
+	r := fakevllm.Fault(429, "RateLimitError", "slow down")
+	r.Header = http.Header{"Retry-After": {"7"}}
+	m, err := s.say(ctx, r, hi)
+	n := len(s.Engine.Requests())
+	switch {
+	case err != nil:
+		return lost("no answer: %v", err)
+	case m.status != 429:
+		return lost("the client hears %d: %.120s", m.status, m.fault)
+	case n > 1:
+		return partly(fmt.Sprintf("after %d tries of the gateway's own", n))
+	case m.header.Get("Retry-After") != "7":
+		return partly("429, without Retry-After: the client waits as long as it likes")
+	}
+	return kept("")
+}
+
+func overloaded(ctx context.Context, s *Stand) Cell {
+	m, err := s.say(ctx, fakevllm.Fault(503, "ServiceUnavailable", "the queue is full"), hi)
+	n := len(s.Engine.Requests())
+	switch {
+	case err != nil:
+		return lost("no answer: %v", err)
+	case m.status == 529 && m.kind == "overloaded_error" && n == 1:
+		return kept("")
+	case m.status == 503 || m.status == 529:
+		return partly(fmt.Sprintf("the client hears %d `%s`, which it repeats too", m.status, m.kind))
+	}
+	return lost("the client hears %d `%s`", m.status, m.kind)
+}
+
+func lateError(ctx context.Context, s *Stand) Cell {
+	r := fakevllm.Fault(500, "InternalServerError", "EngineDeadError")
+	hold := make(chan struct{})
+	r.Hold = hold
+	s.Engine.Script(func(int, fakevllm.Request) fakevllm.Reply { return r })
+	// The stream is open as soon as the client has read a line of it.
+	release := time.AfterFunc(patience, func() { close(hold) })
+	m, err := s.ask(ctx, s.body(hi), func(string) {
+		if release.Stop() {
+			close(hold)
+		}
+	})
+	switch {
+	case err != nil:
+		return lost("no answer: %v", err)
+	case m.status != http.StatusOK:
+		return partly(fmt.Sprintf("as HTTP %d: nothing had been sent to the client before", m.status))
+	case m.fault == "" && m.ended:
+		return lost("the stream ends as if all were well")
+	case m.fault == "":
+		return lost("the stream just ends")
+	case !strings.Contains(m.fault, "EngineDeadError"):
+		return partly("an error event that does not say why")
+	}
+	return kept("`" + m.kind + "`, with the engine's words")
+}
+
+func prefix(ctx context.Context, s *Stand) Cell {
+	var seen [2]string
+	for i, v := range []string{"abc", "xyz"} {
+		system := `"system":[{"type":"text","text":"x-anthropic-billing-header: cc_version=2.1.330.` + v + `; cc_entrypoint=sdk-cli;"},{"type":"text","text":"You are a coding agent.","cache_control":{"type":"ephemeral"}}],`
+		s.Engine.Script(func(int, fakevllm.Request) fakevllm.Reply { return fakevllm.Text("x") })
+		m, err := s.ask(ctx, strings.Replace(s.body(hi), `"tools":`, system+`"tools":`, 1), nil)
+		if c := broken(m, err); c != nil {
+			return *c
+		}
+		seen[i] = s.lastBody()
+	}
+	var req [2]struct{ Messages, Tools json.RawMessage }
+	for i := range seen {
+		if err := json.Unmarshal([]byte(seen[i]), &req[i]); err != nil {
+			return lost("the engine's request is no JSON: %v", err)
+		}
+	}
+	if string(req[0].Messages) != string(req[1].Messages) || string(req[0].Tools) != string(req[1].Tools) {
+		return lost("it stands first in every prompt, so agents share no prefix cache; set CLAUDE_CODE_ATTRIBUTION_HEADER=0")
+	}
+	return kept("")
+}
+
+func countTokens(ctx context.Context, s *Stand) Cell {
+	return s.count(ctx, func(n int) Cell {
+		if n == fakevllm.Count {
+			return kept("")
+		}
+		return partly("an estimate with another tokenizer")
+	})
+}
+
+// count asks for the length of a prompt, and judges it.
+func (s *Stand) count(ctx context.Context, judge func(int) Cell) Cell {
+	res, err := s.post(ctx, "/v1/messages/count_tokens", `{"model":`+quote(s.Model)+`,"tools":`+tools+`,"messages":`+hi+`}`)
+	if err != nil {
+		return lost("no answer: %v", err)
+	}
+	defer res.Body.Close()
+	var n struct {
+		Input int `json:"input_tokens"`
+	}
+	if err := json.NewDecoder(res.Body).Decode(&n); err != nil || res.StatusCode != http.StatusOK || n.Input <= 0 {
+		return lost("answered %d", res.StatusCode)
+	}
+	return judge(n.Input)
+}
