@@ -72,7 +72,7 @@ func Rows() []Row {
 		{"rate_limit", "429 with its Retry-After", rateLimit, nil},
 		{"overloaded", "503/529: the client hears 529 `overloaded_error`", overloaded, nil},
 		{"late_error", "An engine that fails in mid-stream: an error event", lateError, nil},
-		{"prefix", "Stable prefix: Claude Code's billing line does not reach the engine", prefix, nil},
+		{"prefix", "Stable prefix: Claude Code's billing line does not reach the engine", prefix, realPrefix},
 		{"count_tokens", "count_tokens: the engine's own count", countTokens, realCountTokens},
 	}
 }

@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -15,6 +13,7 @@ import (
 
 	"github.com/x/dail/internal/fakevllm"
 	"github.com/x/dail/proxy"
+	"github.com/x/dail/sim"
 )
 
 var update = flag.Bool("update", false, "rewrite testdata and docs/paths.md")
@@ -72,38 +71,6 @@ func settle(t *testing.T, file string, got Findings) {
 	}
 }
 
-// TestPage comes after the probes, so that one -update does it all.
-func TestPage(t *testing.T) {
-	paths := []Path{
-		{Name: "native", Route: "client → dail's Messages gateway → vLLM"},
-		{Name: "litellm", Route: "client → LiteLLM → dail's Destream gateway → vLLM"},
-		{Name: "straight", Route: "client → vLLM's own `/v1/messages`"},
-	}
-	for i, file := range []string{nativeFile, litellmFile, straightFile} {
-		f, err := Load(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		paths[i].Findings = f
-	}
-	page := Page(paths)
-	if *update {
-		if err := os.MkdirAll(filepath.Dir(pageFile), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(pageFile, []byte(page), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(pageFile)
-	if err != nil {
-		t.Fatalf("%v; run with -update to write it", err)
-	}
-	if d := cmp.Diff(string(want), page); d != "" {
-		t.Errorf("docs/paths.md differs from what was found; run with -update (-file +found):\n%s", d)
-	}
-}
-
 // TestProbesCanFail runs the probes against a gateway that does the wrong thing
 // with everything: none may be satisfied.
 func TestProbesCanFail(t *testing.T) {
@@ -119,6 +86,30 @@ func TestProbesCanFail(t *testing.T) {
 	for id, c := range Probe(ctx, &Stand{URL: deaf.URL, Token: "any", Model: "x", Engine: engine}) {
 		if c.Verdict != Lost {
 			t.Errorf("%s: %+v", id, c)
+		}
+	}
+}
+
+// TestProbesOfARealEngine runs them against the simulated engine, which behaves
+// as a real one and needs no GPU. What it finds is printed nowhere.
+func TestProbesOfARealEngine(t *testing.T) {
+	engine, err := sim.NewServer(sim.Config{Step: sim.Fixed{TTFT: time.Millisecond, ITL: time.Millisecond}, Model: "m"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer engine.Close()
+	up := httptest.NewServer(engine)
+	defer up.Close()
+	at, err := url.Parse(up.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gateway := httptest.NewServer(proxy.NewMessages(proxy.Config{Upstream: at, Model: "m"}))
+	defer gateway.Close()
+	cells := Probe(t.Context(), &Stand{URL: gateway.URL, Token: "any", Model: "x"})
+	for _, r := range Rows() {
+		if c := cells[r.ID]; r.Real != nil && c.Verdict != Kept {
+			t.Errorf("%s: %+v", r.ID, c)
 		}
 	}
 }

@@ -194,15 +194,34 @@ func arguments(ctx context.Context, s *Stand) Cell {
 	if m, err = s.say(ctx, fakevllm.Text("x"), history(calls)); err != nil || m.status != http.StatusOK {
 		return *broken(m, err)
 	}
-	if !strings.Contains(s.lastBody(), `"arguments":`+quoteRaw(compact)) {
-		return partly("to the client, yes; handed back, the engine reads other bytes")
+	switch back := s.lastArguments(); {
+	case back == compact:
+		return kept("both ways")
+	case sameJSON(back, compact):
+		return partly("to the client, yes; handed back, the engine reads the same values in other bytes")
+	default:
+		return lost("handed back, the engine reads %.120s", back)
 	}
-	return kept("both ways")
 }
 
-// quoteRaw is a JSON string as the gateways write it, with < > & as they are.
-func quoteRaw(s string) string {
-	return strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(quote(s))
+// lastArguments are those of the first tool call in the engine's last request.
+func (s *Stand) lastArguments() string {
+	var req struct {
+		Messages []struct {
+			ToolCalls []struct {
+				Function struct{ Arguments string }
+			} `json:"tool_calls"`
+		}
+	}
+	if json.Unmarshal([]byte(s.lastBody()), &req) != nil {
+		return ""
+	}
+	for _, m := range req.Messages {
+		for _, c := range m.ToolCalls {
+			return c.Function.Arguments
+		}
+	}
+	return ""
 }
 
 func sameJSON(a, b string) bool {
@@ -280,9 +299,13 @@ func silence(ctx context.Context, s *Stand) Cell {
 	s.Engine.Script(func(int, fakevllm.Request) fakevllm.Reply { return reply })
 	// The first bytes may be message_start, which says nothing about the
 	// next half hour: what counts is what keeps coming.
-	beats, released := 0, false
+	beats, lines, released := 0, 0, false
+	due, early := time.Now().Add(patience), false
 	release := time.AfterFunc(patience, func() { close(hold) })
 	m, err := s.ask(ctx, s.body(hi), func(line string) {
+		if lines++; lines == 1 {
+			early = !time.Now().After(due)
+		}
 		if !released && (strings.HasPrefix(line, "event: ping") || strings.HasPrefix(line, ":")) {
 			if beats++; beats == 3 && release.Stop() {
 				released = true
@@ -296,10 +319,13 @@ func silence(ctx context.Context, s *Stand) Cell {
 	if m.of("text") != "late but whole" {
 		return lost("arrives as %q", m.of("text"))
 	}
-	if beats < 3 {
-		return lost("nothing while the engine works: Claude Code leaves after 5 minutes and asks again, unless CLAUDE_STREAM_IDLE_TIMEOUT_MS is raised")
+	switch {
+	case beats >= 3:
+		return kept("a ping every 10 s, as long as it takes")
+	case early:
+		return lost("only the stream's beginning comes before the engine is done: Claude Code leaves after 5 minutes and asks again, unless CLAUDE_STREAM_IDLE_TIMEOUT_MS is raised")
 	}
-	return kept("a ping every 10 s, as long as it takes")
+	return lost("not even the header comes before the engine is done: Claude Code 2.1.330 waits for it as long as API_TIMEOUT_MS says, 10 minutes unless raised; 2.1.197 leaves after 5")
 }
 
 func overflow(ctx context.Context, s *Stand) Cell {
@@ -361,9 +387,9 @@ func overloaded(ctx context.Context, s *Stand) Cell {
 	case m.status == 529 && m.kind == "overloaded_error" && n == 1:
 		return kept("")
 	case m.status == 503 || m.status == 529:
-		return partly(fmt.Sprintf("the client hears %d `%s`, which it repeats too", m.status, m.kind))
+		return partly(fmt.Sprintf("the client hears %d, without Anthropic's error type; it asks again all the same", m.status))
 	}
-	return lost("the client hears %d `%s`", m.status, m.kind)
+	return lost("the client hears %d", m.status)
 }
 
 func lateError(ctx context.Context, s *Stand) Cell {
@@ -382,7 +408,7 @@ func lateError(ctx context.Context, s *Stand) Cell {
 	case err != nil:
 		return lost("no answer: %v", err)
 	case m.status != http.StatusOK:
-		return partly(fmt.Sprintf("as HTTP %d: nothing had been sent to the client before", m.status))
+		return partly(fmt.Sprintf("as HTTP %d, since not even the header had come before", m.status))
 	case m.fault == "" && m.ended:
 		return lost("the stream ends as if all were well")
 	case m.fault == "":

@@ -55,6 +55,30 @@ func realUsage(ctx context.Context, s *Stand) Cell {
 	return kept("")
 }
 
+// realPrefix asks with one billing line until the engine has the prompt in its
+// cache, and then with another: the prompt that follows the line is long.
+func realPrefix(ctx context.Context, s *Stand) Cell {
+	var m *message
+	for _, v := range []string{"abc", "abc", "xyz"} {
+		warm := m
+		body := strings.Replace(s.plain("Say OK.", 4), `"messages":`,
+			`"system":[{"type":"text","text":"x-anthropic-billing-header: cc_version=2.1.330.`+v+`; cc_entrypoint=sdk-cli;"},{"type":"text","text":`+
+				quote(strings.Repeat("You are a coding agent that reads before it writes. ", 100))+`}],"messages":`, 1)
+		var err error
+		m, err = s.ask(ctx, body, nil)
+		if c := broken(m, err); c != nil {
+			return *c
+		}
+		if v == "xyz" && warm.usage.CacheRead < 500 {
+			return Cell{NotProbed, "the engine does not say what it had in its cache"}
+		}
+	}
+	if m.usage.CacheRead < 500 {
+		return lost("it stands first in every prompt, so agents share no prefix cache; set CLAUDE_CODE_ATTRIBUTION_HEADER=0")
+	}
+	return kept("")
+}
+
 // realOverflow sends 2 MB of words, more than any context up to 400k tokens.
 func realOverflow(ctx context.Context, s *Stand) Cell {
 	m, err := s.ask(ctx, s.plain(strings.Repeat("word ", 400_000), 8), nil)
