@@ -146,7 +146,7 @@ const foot = `
 looked; it is not a guess.
 
 This page is generated: each cell is the result of a probe in
-[internal/pathtable](../internal/pathtable/probes.go) that asks through the path and looks at both of its ends. ` + "`go test ./internal/pathtable -update`" + `
+[internal/pathtable](../internal/pathtable) that asks through the path and looks at both of its ends. ` + "`go test ./internal/pathtable -update`" + `
 writes it again; ` + "`make test`" + ` fails where the native column no longer says the truth, ` + "`make test-real`" + ` probes the litellm column, and the
 straight one where ` + "`DAIL_VLLM_URL`" + ` names a vLLM server.
 
