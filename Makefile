@@ -48,6 +48,10 @@ DRY_RUN ?=
 TRIALS ?= 500
 SEED ?= 1
 
+# make bench-proxy: a Python venv with litellm[proxy]; one answer of this length.
+LITELLM ?=
+LONG ?=
+
 optional = $(if $(QUANT),-quant $(QUANT)) $(if $(CONFIGS),-configs "$(CONFIGS)") \
   $(if $(CLAUDE),-claude "$(CLAUDE)") $(if $(ENDPOINT),-endpoint "$(ENDPOINT)") \
   $(if $(ALLOW_HOST_EXEC),-allow-host-exec) $(if $(HOURS_PER_MONTH),-hours-per-month $(HOURS_PER_MONTH)) \
@@ -89,6 +93,11 @@ lint: ## gofmt, go vet (Linux and macOS), staticcheck, govulncheck
 .PHONY: bench
 bench: ## Go benchmarks of the hot paths
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./sim/... ./proxy/... ./slo/...
+
+.PHONY: bench-proxy
+bench-proxy: ## what the gateway adds to a request, beside a proxy that only copies (LITELLM=VENV LONG=20m CLAUDE)
+	@$(GO) build -o bin/benchproxy ./internal/cmd/benchproxy
+	@bin/benchproxy $(if $(LITELLM),-litellm "$(LITELLM)") $(if $(LONG),-long $(LONG) $(if $(CLAUDE),-claude "$(CLAUDE)"))
 
 .PHONY: chaos
 chaos: ## kills runs at random points, with random faults, and counts the pods that are left (TRIALS SEED)

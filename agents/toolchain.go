@@ -15,7 +15,7 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/x/dail/internal/install"
 )
 
 // Toolchain is an installed set of the programs that agents and gates use.
@@ -49,10 +49,8 @@ func InstallToolchain(ctx context.Context, lock fs.FS, dir string, progress io.W
 	if err != nil {
 		return Toolchain{}, fmt.Errorf("agents: toolchain: %w", err)
 	}
-	if !in.done() {
-		if err := in.install(ctx); err != nil {
-			return Toolchain{}, fmt.Errorf("agents: toolchain: %w", err)
-		}
+	if err := in.install(ctx); err != nil {
+		return Toolchain{}, fmt.Errorf("agents: toolchain: %w", err)
 	}
 	return Toolchain{Dir: in.target}, nil
 }
@@ -101,80 +99,26 @@ func (in *installer) say(format string, args ...any) {
 	fmt.Fprintf(in.progress, format+"\n", args...)
 }
 
-// done reports whether the target is there. It appears whole, by a rename.
-func (in *installer) done() bool {
-	info, err := os.Stat(filepath.Join(in.target, "node_modules"))
-	return err == nil && info.IsDir()
-}
-
 func (in *installer) install(ctx context.Context) error {
-	if err := os.MkdirAll(in.dir, 0o755); err != nil {
-		return err
-	}
-	unlock, err := in.lock(ctx)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	if in.done() { // somebody else was faster
-		return nil
-	}
-	tmp, err := os.MkdirTemp(in.dir, "installing-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(tmp)
-	if err := os.Chmod(tmp, 0o755); err != nil { // agents of another user may use it
-		return err
-	}
-	for name, b := range in.files {
-		if err := os.WriteFile(filepath.Join(tmp, name), b, 0o644); err != nil {
+	var took time.Duration
+	err := install.Once(ctx, in.target, in.say, func(tmp string) error {
+		for name, b := range in.files {
+			if err := os.WriteFile(filepath.Join(tmp, name), b, 0o644); err != nil {
+				return err
+			}
+		}
+		in.say("installing the toolchain into %s (npm ci, some 400 MB, once)", in.target)
+		start := time.Now()
+		if err := in.npm(ctx, tmp); err != nil {
 			return err
 		}
+		took = time.Since(start)
+		return in.verify(ctx, Toolchain{Dir: tmp})
+	})
+	if err == nil && took > 0 {
+		in.say("installed the toolchain in %.0f s", took.Seconds())
 	}
-	in.say("installing the toolchain into %s (npm ci, some 400 MB, once)", in.target)
-	start := time.Now()
-	if err := in.npm(ctx, tmp); err != nil {
-		return err
-	}
-	if err := in.verify(ctx, Toolchain{Dir: tmp}); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp, in.target); err != nil {
-		return err
-	}
-	in.say("installed the toolchain in %.0f s", time.Since(start).Seconds())
-	return nil
-}
-
-// lock keeps other programs from installing the same. The kernel frees it when
-// this program ends, however it ends.
-func (in *installer) lock(ctx context.Context) (unlock func(), err error) {
-	f, err := os.OpenFile(in.target+".lock", os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	told := false
-	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return func() { f.Close() }, nil
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			f.Close()
-			return nil, fmt.Errorf("locking %s: %w", f.Name(), err)
-		}
-		if !told {
-			told = true
-			in.say("waiting for another program that installs the toolchain (%s)", f.Name())
-		}
-		select {
-		case <-ctx.Done():
-			f.Close()
-			return nil, context.Cause(ctx)
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
+	return err
 }
 
 // npm runs npm ci in dir.

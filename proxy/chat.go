@@ -5,13 +5,19 @@ import (
 	"encoding/json"
 )
 
-// chatRequest is a chat completion request that Messages makes. Tools and
-// messages are held as the bytes that will be sent.
+// chatRequest is a chat completion request that Messages makes. It is held as
+// the bytes that will be sent; tools and messages are pieces of them.
 //
 // The messages come last in the body, so that a request of a session is, but
 // for its last two bytes, a byte prefix of the next one.
 type chatRequest struct {
+	// asked is the model's name, and stream the form of answer, that the client
+	// asked for.
+	asked  string
+	stream bool
+
 	head     chatHead
+	whole    []byte
 	tools    json.RawMessage
 	messages json.RawMessage
 }
@@ -31,24 +37,16 @@ type chatHead struct {
 }
 
 type chatMessage struct {
-	Role string `json:"role"`
-	// Content is a string, []chatPart, or nil.
-	Content          any            `json:"content"`
-	Reasoning        string         `json:"reasoning,omitempty"`
-	ReasoningContent string         `json:"reasoning_content,omitempty"`
-	ToolCalls        []chatToolCall `json:"tool_calls,omitempty"`
-	ToolCallID       string         `json:"tool_call_id,omitempty"`
+	Role string
+	// Content is a jsonText, []chatPart (one at least), or nil.
+	Content    any
+	Reasoning  jsonText
+	ToolCalls  []chatToolCall
+	ToolCallID string
 }
 
-type chatPart struct {
-	Type     string     `json:"type"`
-	Text     string     `json:"text,omitempty"`
-	ImageURL *chatImage `json:"image_url,omitempty"`
-}
-
-type chatImage struct {
-	URL string `json:"url"`
-}
+// chatPart is an image where it has an ImageURL, or text.
+type chatPart struct{ Text, ImageURL jsonText }
 
 type chatToolCall struct {
 	ID       string `json:"id"`
@@ -59,13 +57,11 @@ type chatToolCall struct {
 	} `json:"function"`
 }
 
+// chatTool is a function that the model may call.
 type chatTool struct {
-	Type     string `json:"type"`
-	Function struct {
-		Name        string          `json:"name"`
-		Description string          `json:"description,omitempty"`
-		Parameters  json.RawMessage `json:"parameters"`
-	} `json:"function"`
+	Name        string
+	Description jsonText
+	Parameters  json.RawMessage
 }
 
 // ask returns the request as the core wants it.
@@ -73,13 +69,48 @@ func (r *chatRequest) ask(requestID string) ask {
 	return ask{
 		requestID: requestID,
 		tools:     toolset{raw: r.tools},
+		question:  [][]byte{r.tools, r.messages},
 		body:      r.body,
 		prompt:    r.prompt,
 	}
 }
 
+// write encodes the request. size is about how long it becomes.
+func (r *chatRequest) write(tools []chatTool, messages []chatMessage, size int) {
+	head := compact(r.head)
+	b := make([]byte, 0, len(head)+size+size/16+256)
+	b = append(b, head[:len(head)-1]...)
+	var toolsAt, toolsEnd int
+	if len(tools) > 0 {
+		b = append(b, `,"tools":`...)
+		toolsAt = len(b)
+	}
+	for i := range tools {
+		b = append(b, "[,"[min(i, 1)])
+		b = tools[i].appendTo(b)
+	}
+	if len(tools) > 0 {
+		b = append(b, ']')
+		toolsEnd = len(b)
+	}
+	b = append(b, `,"messages":`...)
+	messagesAt := len(b)
+	b = append(b, '[')
+	for i := range messages {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = messages[i].appendTo(b)
+	}
+	b = append(b, ']', '}')
+	r.whole, r.tools, r.messages = b, b[toolsAt:toolsEnd:toolsEnd], b[messagesAt:len(b)-1:len(b)-1]
+}
+
 // body is the request with this limit of output tokens.
 func (r *chatRequest) body(maxTokens int) []byte {
+	if maxTokens == asAsked {
+		return r.whole
+	}
 	head := r.head
 	switch {
 	case maxTokens > 0:

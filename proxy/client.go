@@ -82,6 +82,21 @@ func (s *sse) bytes() []byte { return s.buf.Bytes() }
 // v is always one of our own types or valid raw JSON; if it cannot be written
 // all the same, the error's text stands in its place, as a JSON string.
 func marshal(v any) []byte {
+	switch v := v.(type) { // the frequent ones
+	case string:
+		return append(appendString(make([]byte, 0, len(v)+len(v)/8+16), v), '\n')
+	case fields:
+		return append(v.json(), '\n')
+	case []fields:
+		b := []byte{'['}
+		for i, f := range v {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(b, f.json()...)
+		}
+		return append(b, ']', '\n')
+	}
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -11,31 +13,37 @@ import (
 // stay as they came.
 type fields map[string]json.RawMessage
 
-// take decodes the value of key into v and removes it; an absent key or null
-// leaves v alone.
-func (f fields) take(key string, v any) error {
-	raw, ok := f[key]
-	if !ok {
+// fields reads an object; nil for null.
+func (r *jsonReader) fields() fields {
+	if r.next() == 'n' {
+		r.skip()
 		return nil
 	}
-	delete(f, key)
-	if isNull(raw) {
-		return nil
-	}
-	if err := json.Unmarshal(raw, v); err != nil {
-		return fmt.Errorf("%s: %w", key, err)
-	}
-	return nil
+	f := fields{}
+	r.object(func(key []byte) { f[string(key)] = r.raw() })
+	return f
 }
 
-// str returns the string under key and removes it; "" where it is absent or no
-// string.
-func (f fields) str(key string) string {
-	var s string
-	if f.take(key, &s) != nil {
-		return ""
+// json writes the object. The keys are sorted, so that the same fields are
+// always the same bytes.
+func (f fields) json() []byte {
+	size := 2
+	for k, v := range f {
+		size += len(k) + len(v) + 8
 	}
-	return s
+	b := append(make([]byte, 0, size), '{')
+	for i, k := range slices.Sorted(maps.Keys(f)) {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(appendString(b, k), ':')
+		if v := f[k]; len(v) > 0 {
+			b = append(b, v...)
+		} else {
+			b = append(b, "null"...)
+		}
+	}
+	return append(b, '}')
 }
 
 func isNull(raw json.RawMessage) bool {
@@ -79,37 +87,43 @@ type toolCall struct {
 }
 
 type usage struct {
-	Prompt  int `json:"prompt_tokens"`
-	Output  int `json:"completion_tokens"`
-	Details struct {
-		Cached int `json:"cached_tokens"`
-	} `json:"prompt_tokens_details"`
+	Prompt, Output int
+	// CachedRaw is what the server says that its prefix cache held.
+	CachedRaw int
 }
 
 // cached is the part of the prompt that the prefix cache held. vLLM says it
 // only with --enable-prompt-tokens-details, and never more than the prompt.
-func (u usage) cached() int { return max(0, min(u.Details.Cached, u.Prompt)) }
+func (u usage) cached() int { return max(0, min(u.CachedRaw, u.Prompt)) }
 
-// parseCompletion reads the body of a chat.completion.
+// parseCompletion reads the body of a chat.completion. What is kept of it raw
+// has no white space, so it can stand in a line of an event stream.
 func parseCompletion(body []byte) (*completion, error) {
-	var rest fields
-	if err := json.Unmarshal(body, &rest); err != nil {
+	done := &completion{rest: fields{}, raw: body}
+	var choices []json.RawMessage
+	r := &jsonReader{b: body}
+	r.object(func(key []byte) {
+		switch string(key) {
+		case "id":
+			done.ID = r.lenient()
+		case "usage":
+			if done.rawUsage = r.compact(); r.err == nil {
+				r.err = done.Usage.read(done.rawUsage)
+			}
+		case "choices":
+			r.array(func() { choices = append(choices, r.raw()) })
+		default:
+			done.rest[string(key)] = r.compact()
+		}
+	})
+	if err := r.done(); err != nil {
 		return nil, fmt.Errorf("not a JSON object: %w", err)
-	}
-	done := &completion{rest: rest, raw: body, rawUsage: rest["usage"]}
-	done.ID = rest.str("id")
-	if err := rest.take("usage", &done.Usage); err != nil {
-		return nil, err
-	}
-	var choices []fields
-	if err := rest.take("choices", &choices); err != nil {
-		return nil, err
 	}
 	if len(choices) == 0 {
 		return nil, fmt.Errorf("it has no choices")
 	}
-	for i, f := range choices {
-		c, err := parseChoice(f, i)
+	for i, raw := range choices {
+		c, err := parseChoice(raw, i)
 		if err != nil {
 			return nil, fmt.Errorf("choices[%d]: %w", i, err)
 		}
@@ -118,58 +132,119 @@ func parseCompletion(body []byte) (*completion, error) {
 	return done, nil
 }
 
-func parseChoice(f fields, index int) (choice, error) {
-	c := choice{Index: index, StopReason: f["stop_reason"], rest: f, message: fields{}}
-	delete(f, "stop_reason")
-	if err := f.take("index", &c.Index); err != nil {
-		return c, err
-	}
-	c.FinishReason = f.str("finish_reason")
-	if err := f.take("message", &c.message); err != nil {
-		return c, err
-	}
-	m := c.message
-	delete(m, "role")
-	content, err := plainText(m["content"])
-	if err != nil {
-		return c, fmt.Errorf("message.content: %w", err)
-	}
-	delete(m, "content")
-	c.Content = content
-	older, newer := m.str("reasoning_content"), m.str("reasoning")
+// read reads the numbers that are understood.
+func (u *usage) read(raw json.RawMessage) *jsonError {
+	r := &jsonReader{b: raw}
+	r.object(func(key []byte) {
+		switch string(key) {
+		case "prompt_tokens":
+			u.Prompt = r.integer()
+		case "completion_tokens":
+			u.Output = r.integer()
+		case "prompt_tokens_details":
+			r.object(func(key []byte) {
+				if string(key) == "cached_tokens" {
+					u.CachedRaw = r.integer()
+				} else {
+					r.skip()
+				}
+			})
+		default:
+			r.skip()
+		}
+	})
+	return r.err
+}
+
+func parseChoice(raw json.RawMessage, index int) (choice, error) {
+	c := choice{Index: index, message: fields{}, rest: fields{}}
+	r := &jsonReader{b: raw}
+	r.object(func(key []byte) {
+		switch string(key) {
+		case "index":
+			if r.next() == 'n' {
+				r.skip()
+			} else {
+				c.Index = r.integer()
+			}
+		case "finish_reason":
+			c.FinishReason = r.lenient()
+		case "stop_reason":
+			c.StopReason = r.compact()
+		case "message":
+			r.choiceMessage(&c)
+		default:
+			c.rest[string(key)] = r.compact()
+		}
+	})
+	return c, r.done()
+}
+
+// choiceMessage reads the message of a choice.
+func (r *jsonReader) choiceMessage(c *choice) {
+	var older, newer string
+	r.object(func(key []byte) {
+		switch string(key) {
+		case "role":
+			r.skip()
+		case "content":
+			c.Content = r.plainText()
+		case "reasoning_content":
+			older = r.lenient()
+		case "reasoning":
+			newer = r.lenient()
+		case "tool_calls":
+			r.array(func() { c.ToolCalls = append(c.ToolCalls, r.toolCall()) })
+		default:
+			c.message[string(key)] = r.compact()
+		}
+	})
 	if c.Reasoning = newer; newer == "" {
 		c.Reasoning = older
 	}
-	var calls []struct {
-		ID       string
-		Function struct {
-			Name      string
-			Arguments json.RawMessage
+}
+
+func (r *jsonReader) toolCall() (call toolCall) {
+	call.Arguments = "{}"
+	r.object(func(key []byte) {
+		switch string(key) {
+		case "id":
+			call.ID = r.str()
+		case "function":
+			r.object(func(key []byte) {
+				switch string(key) {
+				case "name":
+					call.Name = r.str()
+				case "arguments":
+					call.Arguments = argumentText(r.compact())
+				default:
+					r.skip()
+				}
+			})
+		default:
+			r.skip()
 		}
+	})
+	return call
+}
+
+// lenient reads a string; "" for a value of another type.
+func (r *jsonReader) lenient() string {
+	if r.next() == '"' {
+		return r.str()
 	}
-	if err := m.take("tool_calls", &calls); err != nil {
-		return c, err
-	}
-	for _, call := range calls {
-		c.ToolCalls = append(c.ToolCalls, toolCall{
-			ID:        call.ID,
-			Name:      call.Function.Name,
-			Arguments: argumentText(call.Function.Arguments),
-		})
-	}
-	return c, nil
+	r.skip()
+	return ""
 }
 
 // argumentText returns the JSON text of a call's arguments. They are a string
 // that holds JSON; some servers send the object itself.
 func argumentText(raw json.RawMessage) string {
-	var s string
-	switch {
-	case isNull(raw):
-		return "{}"
-	case json.Unmarshal(raw, &s) != nil:
-		return string(raw)
-	case strings.TrimSpace(s) == "" || strings.TrimSpace(s) == "null":
+	s := string(raw)
+	if r := (&jsonReader{b: raw}); r.next() == '"' {
+		s = r.str()
+	}
+	if t := strings.TrimSpace(s); t == "" || t == "null" {
 		return "{}"
 	}
 	return s
@@ -177,21 +252,18 @@ func argumentText(raw json.RawMessage) string {
 
 // plainText reads a message's content: null, a string, or parts of which the
 // texts are joined.
-func plainText(raw json.RawMessage) (string, error) {
-	if isNull(raw) {
-		return "", nil
+func (r *jsonReader) plainText() (s string) {
+	if r.next() == '"' {
+		return r.str()
 	}
-	var s string
-	if raw[0] == '"' {
-		err := json.Unmarshal(raw, &s)
-		return s, err
-	}
-	var parts []struct{ Text string }
-	if err := json.Unmarshal(raw, &parts); err != nil {
-		return "", err
-	}
-	for _, p := range parts {
-		s += p.Text
-	}
-	return s, nil
+	r.array(func() {
+		r.object(func(key []byte) {
+			if string(key) == "text" {
+				s += r.str()
+			} else {
+				r.skip()
+			}
+		})
+	})
+	return s
 }

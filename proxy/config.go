@@ -128,7 +128,10 @@ func newTransport() http.RoundTripper {
 		DialContext: (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		// One idle connection for each agent of a large team, so that no
 		// request pays for a dial.
-		MaxIdleConnsPerHost:   256,
+		MaxIdleConnsPerHost: 256,
+		// A coding agent's request fits whole, so it leaves in one write; in
+		// the default's 4 kB it would be copied and sent in pieces.
+		WriteBufferSize:       128 << 10,
 		IdleConnTimeout:       90 * time.Second,
 		TLSHandshakeTimeout:   10 * time.Second,
 		ExpectContinueTimeout: time.Second,

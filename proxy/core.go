@@ -16,6 +16,7 @@ type core struct {
 	cfg      Config
 	sessions sessions
 	prefixes prefixes
+	bodies   buffers
 	inFlight atomic.Int64
 	// newID makes an id with this prefix; tests replace it.
 	newID func(prefix string) string
@@ -37,6 +38,8 @@ type ask struct {
 	// body returns the request's JSON with this limit of output tokens:
 	// asAsked, noLimit, or a positive number.
 	body func(maxTokens int) []byte
+	// question is the prompt and its tools as they are sent, for the record.
+	question [][]byte
 	// prompt returns the body of a /tokenize request for the same prompt.
 	prompt func() []byte
 }
@@ -70,13 +73,23 @@ func (c *core) serve(w http.ResponseWriter, r *http.Request, d dialect, a ask, s
 	defer cancel()
 	s.rec.QueueS = s.since()
 
-	answer := make(chan answer, 1)
-	go func() { answer <- c.answer(ctx, a, s.start) }()
-
+	// The prompt is hashed while the server works, but not before the request
+	// has left.
+	noted := make(chan struct{})
+	note := func() {
+		defer close(noted)
+		s.body(a.question...)
+	}
+	later := time.AfterFunc(time.Millisecond, note)
 	out := newClient(w)
-	got, committed := c.await(cancel, out, d, s, answer)
-	// From here on nothing else touches the completion: the goroutine has
-	// ended.
+	beat := c.startBeat(cancel, out, d, s)
+	got := c.answer(ctx, a, s.start)
+	// From here on nothing else writes to the client or to the record.
+	committed := beat.stop()
+	if later.Stop() {
+		note()
+	}
+	<-noted
 	s.rec.UpstreamS = got.at
 	if got.done != nil {
 		s.rec.PromptTokens = got.done.Usage.Prompt
@@ -163,47 +176,12 @@ func (c *core) answer(ctx context.Context, a ask, start time.Time) answer {
 	return answer{done: done, at: at}
 }
 
-// await waits for the answer and keeps the client alive meanwhile. committed
-// says that the stream's header has been sent. It returns only after the
-// request to the server has ended.
-func (c *core) await(cancel context.CancelFunc, out *client, d dialect, s *span, got <-chan answer) (a answer, committed bool) {
-	if !s.rec.Streamed {
-		return <-got, false
-	}
-	header := time.NewTimer(max(c.cfg.HeaderWait, 0))
-	defer header.Stop()
-	var beat <-chan time.Time
-	for {
-		select {
-		case a := <-got:
-			return a, committed
-		case <-header.C:
-			committed = true
-			out.commit()
-			if c.cfg.KeepAlive > 0 {
-				t := time.NewTicker(c.cfg.KeepAlive)
-				defer t.Stop()
-				beat = t.C
-			}
-			out.write(d.keepAlive())
-		case <-beat:
-			out.write(d.keepAlive())
-		}
-		if out.err != nil {
-			// The connection is broken although the server has not noticed
-			// yet: stop the generation.
-			cancel()
-			return <-got, committed
-		}
-	}
-}
-
 // readBody reads the request's body, up to the limit.
 func (c *core) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *fault) {
 	// Size the buffer by the header, since io.ReadAll would copy a 75 kB body
 	// a dozen times while it grows.
 	r.Body = http.MaxBytesReader(w, r.Body, c.cfg.BodyLimit)
-	body, err := readAll(r.Body, r.ContentLength)
+	body, err := readAll(r.Body, r.ContentLength, c.bodies.get())
 	if err == nil {
 		return body, nil
 	}
@@ -217,13 +195,15 @@ func (c *core) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *fault)
 	return nil, &fault{status: http.StatusBadRequest, message: "read the request body: " + err.Error()}
 }
 
-// readAll reads r to its end, into a buffer of the expected size.
-func readAll(r io.Reader, expected int64) ([]byte, error) {
+// readAll reads r to its end, into buf or a new buffer of the expected size.
+func readAll(r io.Reader, expected int64, buf []byte) ([]byte, error) {
 	size := int64(512)
 	if expected > 0 && expected < answerLimit {
 		size = expected + 1 // one more, so that the end is seen without growing
 	}
-	buf := make([]byte, 0, size)
+	if buf = buf[:0]; int64(cap(buf)) < size {
+		buf = make([]byte, 0, size)
+	}
 	for {
 		n, err := r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]

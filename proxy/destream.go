@@ -98,7 +98,6 @@ func (d *Destream) chat(w http.ResponseWriter, r *http.Request) {
 	}
 	face.includeUsage = req.includeUsage
 	s.rec.Streamed = req.stream
-	s.body(req.keys["tools"], req.keys["messages"])
 	d.core.serve(w, r, face, req.ask(s.rec.ID), s)
 }
 
@@ -112,8 +111,9 @@ type opaqueChat struct {
 
 // parseChat reads a chat request. An empty model leaves the client's name.
 func parseChat(body []byte, model string) (*opaqueChat, error) {
-	req := &opaqueChat{}
-	if err := decodeObject(body, &req.keys); err != nil {
+	r := &jsonReader{b: body}
+	req := &opaqueChat{keys: r.fields()}
+	if err := r.done(); err != nil {
 		return nil, err
 	}
 	if req.keys == nil {
@@ -141,10 +141,19 @@ func parseChat(body []byte, model string) (*opaqueChat, error) {
 func (r *opaqueChat) ask(requestID string) ask {
 	return ask{
 		requestID: requestID,
-		tools:     toolset{raw: optional(r.keys["tools"])},
+		tools:     toolset{raw: r.tools()},
+		question:  [][]byte{r.keys["tools"], r.keys["messages"]},
 		body:      r.body,
 		prompt:    r.prompt,
 	}
+}
+
+// tools are the request's own; nil where it has none.
+func (r *opaqueChat) tools() json.RawMessage {
+	if isNull(r.keys["tools"]) {
+		return nil
+	}
+	return r.keys["tools"]
 }
 
 // limitKeys are the two names of the limit of output tokens, the newer first.
@@ -152,7 +161,7 @@ func limitKeys() []string { return []string{"max_completion_tokens", "max_tokens
 
 func (r *opaqueChat) body(maxTokens int) []byte {
 	if maxTokens == asAsked {
-		return compact(r.keys)
+		return r.keys.json()
 	}
 	keys := fields{}
 	for k, v := range r.keys {
@@ -169,7 +178,7 @@ func (r *opaqueChat) body(maxTokens int) []byte {
 			set = true
 		}
 	}
-	return compact(keys)
+	return keys.json()
 }
 
 // prompt is the /tokenize request for the same prompt.
@@ -180,5 +189,5 @@ func (r *opaqueChat) prompt() []byte {
 			keys[k] = raw
 		}
 	}
-	return compact(keys)
+	return keys.json()
 }

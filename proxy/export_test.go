@@ -1,6 +1,9 @@
 package proxy
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // CountIDs makes the gateway number its ids, so that a golden file can hold
 // them.
@@ -90,3 +93,20 @@ func StreamChat(answer []byte) ([]byte, error) {
 	}
 	return (&openAI{newID: counter(), includeUsage: true}).stream(done), nil
 }
+
+// ReadJSON reads one value of any kind, and returns it without white space.
+func ReadJSON(body []byte) ([]byte, error) {
+	r := &jsonReader{b: body}
+	raw := r.compact()
+	return raw, r.done()
+}
+
+// ReadString reads a string, decoded and as it is sent on.
+func ReadString(body []byte) (decoded string, sent []byte, err error) {
+	r, t := &jsonReader{b: body}, &jsonReader{b: body}
+	decoded, sent = r.str(), t.text()
+	return decoded, append(append([]byte{'"'}, sent...), '"'), errors.Join(r.done(), t.done())
+}
+
+// WriteString writes a string.
+func WriteString(s string) []byte { return appendString(nil, s) }

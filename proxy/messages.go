@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -29,21 +28,26 @@ func (m *Messages) InFlight() int { return int(m.core.inFlight.Load()) }
 
 // ServeHTTP implements [http.Handler].
 func (m *Messages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	serveMessagesAPI(w, r, m.core, m.messages, m.countTokens, m.models)
+}
+
+// serveMessagesAPI sends a request of the Messages API to whom it concerns.
+func serveMessagesAPI(w http.ResponseWriter, r *http.Request, c *core, messages http.HandlerFunc, countTokens, models sideHandler) {
 	type route struct{ method, path string }
 	switch (route{r.Method, r.URL.Path}) {
 	case route{http.MethodPost, "/v1/messages"}:
-		m.messages(w, r)
+		messages(w, r)
 	case route{http.MethodPost, "/v1/messages/count_tokens"}:
-		m.guarded(w, r, m.countTokens)
+		c.guarded(w, r, countTokens)
 	case route{http.MethodGet, "/v1/models"}:
-		m.guarded(w, r, m.models)
+		c.guarded(w, r, models)
 	case route{http.MethodHead, "/"}, route{http.MethodGet, "/"},
 		route{http.MethodHead, "/api/hello"}, route{http.MethodGet, "/api/hello"}:
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusOK)
 		io.WriteString(w, `{"service":"dail proxy.Messages"}`+"\n")
 	default:
-		nameRequest(w, requestID(r.Header, m.core.newID))
+		nameRequest(w, requestID(r.Header, c.newID))
 		anthropicError(w, &fault{
 			status:  http.StatusNotFound,
 			message: r.Method + " " + r.URL.Path + " is not served here; this gateway has POST /v1/messages, POST /v1/messages/count_tokens and GET /v1/models",
@@ -67,34 +71,38 @@ func (m *Messages) messages(w http.ResponseWriter, r *http.Request) {
 		m.core.refuse(w, d, f, s)
 		return
 	}
-	req, chat, f := m.translate(body)
+	chat, f := m.translate(body)
 	if f != nil {
 		m.core.refuse(w, d, f, s)
 		return
 	}
-	d.model = req.Model
-	s.rec.Streamed = req.Stream
-	s.body(chat.tools, chat.messages)
+	m.core.bodies.put(body)
+	d.model = chat.asked
+	s.rec.Streamed = chat.stream
 	m.core.serve(w, r, d, chat.ask(s.rec.ID), s)
 }
 
-// translate reads a Messages request and makes a chat request of it.
-func (m *Messages) translate(body []byte) (*messagesRequest, *chatRequest, *fault) {
+// translate reads a Messages request and makes a chat request of it, which
+// holds no piece of body.
+func (m *Messages) translate(body []byte) (*chatRequest, *fault) {
 	req, err := parseMessages(body)
 	if err == nil {
 		var chat *chatRequest
 		if chat, err = req.chat(m.core.cfg.Model); err == nil {
-			return req, chat, nil
+			return chat, nil
 		}
 	}
-	return nil, nil, &fault{status: http.StatusBadRequest, message: err.Error()}
+	return nil, &fault{status: http.StatusBadRequest, message: err.Error()}
 }
 
+// A sideHandler answers a request that is no inference; id is the request's.
+type sideHandler func(w http.ResponseWriter, r *http.Request, id string)
+
 // guarded serves a request that is no inference, for known callers only.
-func (m *Messages) guarded(w http.ResponseWriter, r *http.Request, h func(http.ResponseWriter, *http.Request, string)) {
-	id := requestID(r.Header, m.core.newID)
+func (c *core) guarded(w http.ResponseWriter, r *http.Request, h sideHandler) {
+	id := requestID(r.Header, c.newID)
 	nameRequest(w, id)
-	if _, ok := m.core.cfg.identify(r); !ok {
+	if _, ok := c.cfg.identify(r); !ok {
 		anthropicError(w, unknownToken())
 		return
 	}
@@ -109,7 +117,7 @@ func (m *Messages) countTokens(w http.ResponseWriter, r *http.Request, id string
 		anthropicError(w, f)
 		return
 	}
-	_, chat, f := m.translate(body)
+	chat, f := m.translate(body)
 	if f != nil {
 		anthropicError(w, f)
 		return
@@ -257,18 +265,4 @@ func anthropicStatus(status int) int {
 		return http.StatusBadGateway // a redirect, or a success that is none
 	}
 	return status
-}
-
-// decodeObject decodes a JSON object into v, and names the place of a fault.
-func decodeObject(body []byte, v any) error {
-	err := json.Unmarshal(body, v)
-	var syntax *json.SyntaxError
-	var typ *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &syntax):
-		return errors.New("the body is not JSON: " + err.Error() + " at byte " + itoa(int(syntax.Offset)))
-	case errors.As(err, &typ):
-		return errors.New(typ.Field + ": cannot be a " + typ.Value)
-	}
-	return err
 }

@@ -4,71 +4,74 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 )
 
 // messagesRequest is what is understood of a Messages request. The rest
 // (metadata, thinking, context_management, cache_control, …) has no meaning to
-// the server and is left out, which also keeps the prompt's bytes stable.
+// the server and is left out, which also keeps the prompt's bytes stable. Raw
+// values are pieces of the body.
 type messagesRequest struct {
-	Model         string          `json:"model"`
-	MaxTokens     int             `json:"max_tokens"`
-	Stream        bool            `json:"stream"`
-	System        json.RawMessage `json:"system"`
-	Messages      []inMessage     `json:"messages"`
-	Tools         []inTool        `json:"tools"`
-	ToolChoice    *inToolChoice   `json:"tool_choice"`
-	StopSequences []string        `json:"stop_sequences"`
-	Temperature   json.RawMessage `json:"temperature"`
-	TopP          json.RawMessage `json:"top_p"`
-	TopK          json.RawMessage `json:"top_k"`
-	OutputConfig  *struct {
-		Format *inFormat
-	} `json:"output_config"`
-	OutputFormat *inFormat `json:"output_format"`
+	Model         string
+	MaxTokens     int
+	Stream        bool
+	System        []inBlock
+	Messages      []inMessage
+	Tools         []inTool
+	ToolChoice    *inToolChoice
+	StopSequences []string
+	Temperature   json.RawMessage
+	TopP          json.RawMessage
+	TopK          json.RawMessage
+	// Format is output_config's, or the older output_format.
+	Format *inFormat
+	// size is the body's length.
+	size int
 }
 
 type inMessage struct {
 	Role    string
-	Content json.RawMessage
+	Content []inBlock
+	// raw is the content as it came.
+	raw json.RawMessage
 }
 
 // inBlock is a content block of any type.
 type inBlock struct {
 	Type      string
-	Text      string
-	Thinking  string
+	Text      jsonText
+	Thinking  jsonText
 	ID        string
 	Name      string
-	Input     json.RawMessage
-	ToolUseID string `json:"tool_use_id"`
-	Content   json.RawMessage
-	IsError   bool `json:"is_error"`
-	Source    *inSource
-	ToolName  string `json:"tool_name"`
-	Title     string
+	Input     json.RawMessage // without white space
+	ToolUseID string
+	// Content is a text or, where it is no string, as it came.
+	Content    jsonText
+	RawContent json.RawMessage
+	IsError    bool
+	Source     *inSource
+	ToolName   jsonText
+	Title      string
 }
 
 type inSource struct {
 	Type      string
-	MediaType string `json:"media_type"`
-	Data      string
-	URL       string
+	MediaType string
+	Data      jsonText
+	URL       jsonText
 }
 
 type inTool struct {
-	Type        string
 	Name        string
-	Description string
-	InputSchema json.RawMessage `json:"input_schema"`
-	Deferred    bool            `json:"defer_loading"`
+	Description jsonText
+	InputSchema json.RawMessage // without white space
+	Deferred    bool
 }
 
 type inToolChoice struct {
 	Type            string
 	Name            string
-	DisableParallel bool `json:"disable_parallel_tool_use"`
+	DisableParallel bool
 }
 
 type inFormat struct {
@@ -78,34 +81,215 @@ type inFormat struct {
 
 // parseMessages reads a request's body.
 func parseMessages(body []byte) (*messagesRequest, error) {
-	var req messagesRequest
-	if err := decodeObject(body, &req); err != nil {
+	req := &messagesRequest{size: len(body)}
+	r := &jsonReader{b: body}
+	var older, newer *inFormat
+	r.object(func(key []byte) {
+		switch string(key) {
+		case "model":
+			req.Model = r.str()
+		case "max_tokens":
+			req.MaxTokens = r.integer()
+		case "stream":
+			req.Stream = r.boolean()
+		case "system":
+			req.System = r.blocks()
+		case "messages":
+			r.array(func() { req.Messages = append(req.Messages, r.message()) })
+		case "tools":
+			r.array(func() { req.Tools = append(req.Tools, r.tool()) })
+		case "tool_choice":
+			req.ToolChoice = r.toolChoice()
+		case "stop_sequences":
+			r.array(func() { req.StopSequences = append(req.StopSequences, r.str()) })
+		case "temperature":
+			req.Temperature = r.raw()
+		case "top_p":
+			req.TopP = r.raw()
+		case "top_k":
+			req.TopK = r.raw()
+		case "output_config":
+			r.object(func(key []byte) {
+				if string(key) == "format" {
+					newer = r.format()
+				} else {
+					r.skip()
+				}
+			})
+		case "output_format":
+			older = r.format()
+		default:
+			r.skip()
+		}
+	})
+	if err := r.done(); err != nil {
 		return nil, err
 	}
 	if len(req.Messages) == 0 {
 		return nil, errors.New("messages: at least one message is required")
 	}
-	return &req, nil
+	if req.Format = newer; newer == nil {
+		req.Format = older
+	}
+	return req, nil
+}
+
+func (r *jsonReader) message() (m inMessage) {
+	r.object(func(key []byte) {
+		switch string(key) {
+		case "role":
+			m.Role = r.str()
+		case "content":
+			r.next()
+			start := r.at
+			m.Content = r.blocks()
+			m.raw = json.RawMessage(r.b[start:r.at:r.at])
+		default:
+			r.skip()
+		}
+	})
+	return m
+}
+
+func (r *jsonReader) tool() (t inTool) {
+	r.object(func(key []byte) {
+		switch string(key) {
+		case "name":
+			t.Name = r.str()
+		case "description":
+			t.Description = r.text()
+		case "input_schema":
+			t.InputSchema = r.compact()
+		case "defer_loading":
+			t.Deferred = r.boolean()
+		default:
+			r.skip()
+		}
+	})
+	return t
+}
+
+// toolChoice is nil for null, as format is.
+func (r *jsonReader) toolChoice() *inToolChoice {
+	if r.next() == 'n' {
+		r.skip()
+		return nil
+	}
+	c := &inToolChoice{}
+	r.object(func(key []byte) {
+		switch string(key) {
+		case "type":
+			c.Type = r.str()
+		case "name":
+			c.Name = r.str()
+		case "disable_parallel_tool_use":
+			c.DisableParallel = r.boolean()
+		default:
+			r.skip()
+		}
+	})
+	return c
+}
+
+func (r *jsonReader) format() *inFormat {
+	if r.next() == 'n' {
+		r.skip()
+		return nil
+	}
+	f := &inFormat{}
+	r.object(func(key []byte) {
+		switch string(key) {
+		case "type":
+			f.Type = r.str()
+		case "schema":
+			f.Schema = bytes.Clone(r.raw())
+		default:
+			r.skip()
+		}
+	})
+	return f
 }
 
 // blocks reads content that is a string, null, or a list of blocks. A string
 // is one text block, so both forms of the same content become the same prompt.
-func blocks(raw json.RawMessage) ([]inBlock, error) {
-	if isNull(raw) {
-		return nil, nil
+func (r *jsonReader) blocks() (list []inBlock) {
+	if r.next() == '"' {
+		return []inBlock{{Type: "text", Text: r.text()}}
 	}
-	if raw[0] == '"' {
-		var s string
-		if err := json.Unmarshal(raw, &s); err != nil {
-			return nil, err
+	r.array(func() { list = append(list, r.block()) })
+	return list
+}
+
+// blocks reads the content of a tool's result, which other types of block use
+// for what they like.
+func (b *inBlock) blocks() ([]inBlock, error) {
+	if isNull(b.RawContent) {
+		return []inBlock{{Type: "text", Text: b.Content}}, nil
+	}
+	r := &jsonReader{b: b.RawContent}
+	list := r.blocks()
+	return list, r.done()
+}
+
+func (r *jsonReader) block() (b inBlock) {
+	r.object(func(key []byte) {
+		switch string(key) {
+		case "type":
+			b.Type = r.str()
+		case "text":
+			b.Text = r.text()
+		case "thinking":
+			b.Thinking = r.text()
+		case "id":
+			b.ID = r.str()
+		case "name":
+			b.Name = r.str()
+		case "input":
+			b.Input = r.compact()
+		case "tool_use_id":
+			b.ToolUseID = r.str()
+		case "content":
+			if r.next() == '"' {
+				b.Content = r.text()
+			} else {
+				b.RawContent = r.raw()
+			}
+		case "is_error":
+			b.IsError = r.boolean()
+		case "source":
+			b.Source = r.source()
+		case "tool_name":
+			b.ToolName = r.text()
+		case "title":
+			b.Title = r.str()
+		default:
+			r.skip()
 		}
-		return []inBlock{{Type: "text", Text: s}}, nil
+	})
+	return b
+}
+
+func (r *jsonReader) source() *inSource {
+	if r.next() == 'n' {
+		r.skip()
+		return nil
 	}
-	var list []inBlock
-	if err := json.Unmarshal(raw, &list); err != nil {
-		return nil, fmt.Errorf("must be a string or a list of blocks: %w", err)
-	}
-	return list, nil
+	s := &inSource{}
+	r.object(func(key []byte) {
+		switch string(key) {
+		case "type":
+			s.Type = r.str()
+		case "media_type":
+			s.MediaType = r.str()
+		case "data":
+			s.Data = r.text()
+		case "url":
+			s.URL = r.text()
+		default:
+			r.skip()
+		}
+	})
+	return s
 }
 
 // billingPrefix opens a system block in which Claude Code names its version
@@ -114,141 +298,39 @@ func blocks(raw json.RawMessage) ([]inBlock, error) {
 const billingPrefix = "x-anthropic-billing-header:"
 
 // systemText joins the text of a system prompt's blocks.
-func systemText(raw json.RawMessage) (string, error) {
-	list, err := blocks(raw)
-	if err != nil {
-		return "", err
-	}
-	var texts []string
+func systemText(list []inBlock) jsonText {
+	var texts []jsonText
 	for _, b := range list {
 		text := b.Text
-		if strings.HasPrefix(text, billingPrefix) {
-			_, text, _ = strings.Cut(text, "\n")
+		if bytes.HasPrefix(text, []byte(billingPrefix)) {
+			_, rest, _ := strings.Cut(text.String(), "\n")
+			text = newText(rest)
 		}
-		if text != "" {
+		if len(text) > 0 {
 			texts = append(texts, text)
 		}
 	}
-	return strings.Join(texts, "\n"), nil
+	return lines(texts)
 }
 
-// chat translates the request. What a message becomes depends on nothing that
-// follows it, so an earlier request of a session is a prefix of a later one.
-func (req *messagesRequest) chat(model string) (*chatRequest, error) {
-	out := &chatRequest{head: chatHead{
-		Model:       model,
-		MaxTokens:   max(req.MaxTokens, 0),
-		Stop:        req.StopSequences,
-		Temperature: optional(req.Temperature),
-		TopP:        optional(req.TopP),
-		TopK:        optional(req.TopK),
-	}}
-	if model == "" {
-		out.head.Model = req.Model
+// lines joins texts with line breaks.
+func lines(texts []jsonText) jsonText { return join(texts, `\n`) }
+
+// join joins texts with what stands for sep in a JSON string.
+func join(texts []jsonText, sep string) jsonText {
+	if len(texts) == 1 {
+		return texts[0]
 	}
-	tools := req.chatTools()
-	if len(tools) > 0 {
-		out.tools = compact(tools)
-		out.head.ToolChoice = req.ToolChoice.chat()
-		if req.ToolChoice != nil && req.ToolChoice.DisableParallel {
-			out.head.ParallelToolCalls = new(bool)
+	size := 0
+	for _, t := range texts {
+		size += len(t) + len(sep)
+	}
+	b := make(jsonText, 0, size)
+	for i, t := range texts {
+		if i > 0 {
+			b = append(b, sep...)
 		}
+		b = append(b, t...)
 	}
-	out.head.ResponseFormat = req.responseFormat()
-	messages, err := req.chatMessages()
-	if err != nil {
-		return nil, err
-	}
-	out.messages = compact(messages)
-	return out, nil
-}
-
-func optional(raw json.RawMessage) json.RawMessage {
-	if isNull(raw) {
-		return nil
-	}
-	return raw
-}
-
-// chatTools translates the tools. A tool without a schema is one that
-// Anthropic's own servers run; ours cannot, so the model is not offered it.
-// Nor is a deferred one: it is to be shown only once a search has found it,
-// and what Claude Code 2.1.330 defers is an empty placeholder.
-func (req *messagesRequest) chatTools() []chatTool {
-	var out []chatTool
-	for _, t := range req.Tools {
-		if t.Name == "" || isNull(t.InputSchema) || t.Deferred && !req.refers(t.Name) {
-			continue
-		}
-		tool := chatTool{Type: "function"}
-		tool.Function.Name = t.Name
-		tool.Function.Description = t.Description
-		tool.Function.Parameters = objectSchema(t.InputSchema)
-		out = append(out, tool)
-	}
-	return out
-}
-
-// refers reports whether a tool search has found the tool.
-func (req *messagesRequest) refers(tool string) bool {
-	for _, m := range req.Messages {
-		if bytes.Contains(m.Content, []byte(`"tool_reference"`)) && bytes.Contains(m.Content, compact(tool)) {
-			return true
-		}
-	}
-	return false
-}
-
-// objectSchema adds the "type":"object" that the chat API wants and the
-// Messages API lets a client leave out.
-func objectSchema(schema json.RawMessage) json.RawMessage {
-	var s map[string]json.RawMessage
-	if json.Unmarshal(schema, &s) != nil || s["type"] != nil {
-		return schema
-	}
-	if len(s) == 0 {
-		return json.RawMessage(`{"type":"object","properties":{}}`)
-	}
-	rest := strings.TrimLeft(string(schema), " \t\r\n{")
-	return json.RawMessage(`{"type":"object",` + rest)
-}
-
-func (t *inToolChoice) chat() any {
-	if t == nil {
-		return nil
-	}
-	switch t.Type {
-	case "any":
-		return "required"
-	case "none":
-		return "none"
-	case "tool":
-		var named struct {
-			Type     string `json:"type"`
-			Function struct {
-				Name string `json:"name"`
-			} `json:"function"`
-		}
-		named.Type, named.Function.Name = "function", t.Name
-		return named
-	}
-	return nil // auto is the default
-}
-
-func (req *messagesRequest) responseFormat() any {
-	f := req.OutputFormat
-	if req.OutputConfig != nil && req.OutputConfig.Format != nil {
-		f = req.OutputConfig.Format
-	}
-	if f == nil || f.Type != "json_schema" || isNull(f.Schema) {
-		return nil
-	}
-	type schema struct {
-		Name   string          `json:"name"`
-		Schema json.RawMessage `json:"schema"`
-	}
-	return struct {
-		Type       string `json:"type"`
-		JSONSchema schema `json:"json_schema"`
-	}{"json_schema", schema{"answer", f.Schema}}
+	return b
 }

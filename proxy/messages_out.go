@@ -125,11 +125,7 @@ func (d *anthropic) lateFault(f *fault) []byte {
 // message_start, and is sent there on purpose: as long as no message has begun
 // Claude Code repeats a failed stream as a stream.
 func (d *anthropic) keepAlive() []byte {
-	var s sse
-	s.event("ping", struct {
-		Type string `json:"type"`
-	}{"ping"})
-	return s.bytes()
+	return []byte("event: ping\ndata: {\"type\":\"ping\"}\n\n")
 }
 
 // whole is the answer to a request without stream. A tool's input must be an
@@ -142,21 +138,6 @@ func (d *anthropic) whole(done *completion) []byte {
 		}
 	}
 	return marshal(m)
-}
-
-type blockEvent struct {
-	Type  string    `json:"type"`
-	Index int       `json:"index"`
-	Block *blockOut `json:"content_block,omitempty"`
-	Delta *delta    `json:"delta,omitempty"`
-}
-
-type delta struct {
-	Type      string  `json:"type"`
-	Text      *string `json:"text,omitempty"`
-	Thinking  *string `json:"thinking,omitempty"`
-	Signature *string `json:"signature,omitempty"`
-	Partial   *string `json:"partial_json,omitempty"`
 }
 
 // stream is the answer as events, in the order that the SDKs enforce:
@@ -190,36 +171,45 @@ func (d *anthropic) stream(done *completion) []byte {
 	return s.bytes()
 }
 
+// streamBlock writes one block's events. They are put together by hand, since
+// this is where an answer's text goes through.
 func streamBlock(s *sse, index int, b blockOut) {
-	empty := ""
-	open := b
-	var deltas []delta
+	var object []byte
 	switch b.Type {
 	case "text":
-		open.Text = &empty
-		deltas = []delta{{Type: "text_delta", Text: b.Text}}
+		s.block("content_block_start", index, "content_block", `{"type":"text","text":""}`)
+		object = appendString([]byte(`{"type":"text_delta","text":`), *b.Text)
 	case "thinking":
-		open.Thinking, open.Signature = &empty, &empty
-		deltas = []delta{
-			{Type: "thinking_delta", Thinking: b.Thinking},
-			{Type: "signature_delta", Signature: b.Signature},
-		}
+		s.block("content_block_start", index, "content_block", `{"type":"thinking","thinking":"","signature":""}`)
+		object = appendString([]byte(`{"type":"thinking_delta","thinking":`), *b.Thinking)
+		s.block("content_block_delta", index, "delta", string(append(object, '}')))
+		object = appendString([]byte(`{"type":"signature_delta","signature":`), *b.Signature)
 	case "tool_use":
-		open.Input = json.RawMessage("{}")
+		object = appendString([]byte(`{"type":"tool_use","id":`), b.ID)
+		object = appendString(append(object, `,"name":`...), b.Name)
+		s.block("content_block_start", index, "content_block", string(append(object, `,"input":{}}`...)))
 		// Arguments that are no JSON are passed on as they are: the client
 		// hands the model an error, and the model tries again.
-		partial := string(b.Input)
-		deltas = []delta{{Type: "input_json_delta", Partial: &partial}}
+		object = appendString([]byte(`{"type":"input_json_delta","partial_json":`), string(b.Input))
 	}
-	s.event("content_block_start", blockEvent{Type: "content_block_start", Index: index, Block: &open})
-	for i := range deltas {
-		s.event("content_block_delta", blockEvent{Type: "content_block_delta", Index: index, Delta: &deltas[i]})
+	s.block("content_block_delta", index, "delta", string(append(object, '}')))
+	s.event("content_block_stop", struct {
+		Type  string `json:"type"`
+		Index int    `json:"index"`
+	}{"content_block_stop", index})
+}
+
+// block appends an event of a content block, with object under key.
+func (s *sse) block(name string, index int, key, object string) {
+	for _, part := range []string{"event: ", name, "\ndata: {\"type\":\"", name, `","index":`, itoa(index), `,"`, key, `":`, object, "}\n\n"} {
+		s.buf.WriteString(part)
 	}
-	s.event("content_block_stop", blockEvent{Type: "content_block_stop", Index: index})
 }
 
 // isObject reports whether raw is a JSON object.
 func isObject(raw []byte) bool {
-	var o map[string]json.RawMessage
-	return json.Unmarshal(raw, &o) == nil && o != nil
+	r := &jsonReader{b: raw}
+	object := r.next() == '{'
+	r.skip()
+	return object && r.done() == nil
 }

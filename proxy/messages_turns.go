@@ -1,35 +1,27 @@
 package proxy
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // chatMessages translates system prompt and conversation.
 func (req *messagesRequest) chatMessages() ([]chatMessage, error) {
-	system, err := systemText(req.System)
-	if err != nil {
-		return nil, fmt.Errorf("system: %w", err)
-	}
 	var out []chatMessage
-	if system != "" {
+	if system := systemText(req.System); len(system) > 0 {
 		out = append(out, chatMessage{Role: "system", Content: system})
 	}
 	var calls []string // ids of the last assistant message's tool calls
 	for i, m := range req.Messages {
-		list, err := blocks(m.Content)
-		if err != nil {
-			return nil, fmt.Errorf("messages[%d].content: %w", i, err)
-		}
 		switch m.Role {
 		case "assistant":
 			var msg chatMessage
-			msg, calls = assistantMessage(list)
+			msg, calls = assistantMessage(m.Content)
 			out = append(out, msg)
 		case "user":
-			turn, err := userMessages(list, calls)
+			turn, err := userMessages(m.Content, calls)
 			if err != nil {
 				return nil, fmt.Errorf("messages[%d].content: %w", i, err)
 			}
@@ -38,8 +30,8 @@ func (req *messagesRequest) chatMessages() ([]chatMessage, error) {
 			// Many chat templates refuse a system message that is not the
 			// first one. As a user's message in a tag that the model has been
 			// trained on, it passes everywhere.
-			if text, _ := systemText(m.Content); text != "" {
-				out = append(out, chatMessage{Role: "user", Content: "<system-reminder>\n" + text + "\n</system-reminder>"})
+			if text := systemText(m.Content); len(text) > 0 {
+				out = append(out, chatMessage{Role: "user", Content: lines([]jsonText{jsonText("<system-reminder>"), text, jsonText("</system-reminder>")})})
 			}
 		default:
 			return nil, fmt.Errorf("messages[%d].role: %q is none of user, assistant, system", i, m.Role)
@@ -52,14 +44,14 @@ func (req *messagesRequest) chatMessages() ([]chatMessage, error) {
 // its tool calls.
 func assistantMessage(list []inBlock) (chatMessage, []string) {
 	msg := chatMessage{Role: "assistant"}
-	var text, thinking strings.Builder
+	var text, thinking []jsonText
 	var ids []string
 	for _, b := range list {
 		switch b.Type {
 		case "text":
-			text.WriteString(b.Text)
+			text = append(text, b.Text)
 		case "thinking":
-			thinking.WriteString(b.Thinking)
+			thinking = append(thinking, b.Thinking)
 		case "tool_use":
 			call := chatToolCall{ID: b.ID, Type: "function"}
 			call.Function.Name = b.Name
@@ -70,10 +62,9 @@ func assistantMessage(list []inBlock) (chatMessage, []string) {
 		// Others (redacted_thinking, server tools) hold nothing that this
 		// model could read.
 	}
-	// Templates look for the one name or the other, by the server's version.
-	msg.Reasoning, msg.ReasoningContent = thinking.String(), thinking.String()
-	if text.Len() > 0 || len(ids) == 0 {
-		msg.Content = text.String()
+	msg.Reasoning = join(thinking, "")
+	if content := join(text, ""); len(content) > 0 || len(ids) == 0 {
+		msg.Content = content
 	}
 	return msg, ids
 }
@@ -83,7 +74,7 @@ func inputText(raw json.RawMessage) string {
 	if isNull(raw) {
 		return "{}"
 	}
-	return string(compact(raw))
+	return string(raw)
 }
 
 // userMessages translates a user's turn: first a tool message for each tool
@@ -101,11 +92,11 @@ func userMessages(list []inBlock, calls []string) ([]chatMessage, error) {
 			rest = appendPart(rest, b)
 			continue
 		}
-		inner, err := blocks(b.Content)
+		inner, err := b.blocks()
 		if err != nil {
 			return nil, fmt.Errorf("tool_result %s: %w", b.ToolUseID, err)
 		}
-		var text []string
+		var text []jsonText
 		for _, p := range appendParts(nil, inner) {
 			if p.ImageURL != nil {
 				rest = append(rest, p)
@@ -116,7 +107,7 @@ func userMessages(list []inBlock, calls []string) ([]chatMessage, error) {
 		results = append(results, chatMessage{
 			Role:       "tool",
 			ToolCallID: b.ToolUseID,
-			Content:    resultText(strings.Join(text, "\n"), b.IsError),
+			Content:    resultText(lines(text), b.IsError),
 		})
 	}
 	rank := func(m chatMessage) int {
@@ -134,11 +125,11 @@ func userMessages(list []inBlock, calls []string) ([]chatMessage, error) {
 
 // resultText marks a failed tool's text where it does not say so itself: the
 // chat API has no flag for it.
-func resultText(text string, isError bool) string {
-	if !isError || strings.HasPrefix(text, "Exit code ") || strings.HasPrefix(text, "Error") || strings.Contains(text, "<tool_use_error>") {
+func resultText(text jsonText, isError bool) jsonText {
+	if !isError || bytes.HasPrefix(text, []byte("Exit code ")) || bytes.HasPrefix(text, []byte("Error")) || bytes.Contains(text, []byte("<tool_use_error>")) {
 		return text
 	}
-	return "Error: " + text
+	return append(jsonText("Error: "), text...)
 }
 
 func appendParts(parts []chatPart, list []inBlock) []chatPart {
@@ -154,35 +145,35 @@ func appendPart(parts []chatPart, b inBlock) []chatPart {
 	text := b.Text
 	switch b.Type {
 	case "image":
-		if u := b.Source.dataURL(); u != "" {
-			return append(parts, chatPart{Type: "image_url", ImageURL: &chatImage{URL: u}})
+		if u := b.Source.dataURL(); len(u) > 0 {
+			return append(parts, chatPart{ImageURL: u})
 		}
 	case "document":
 		text = documentText(b)
 	case "tool_reference":
 		text = b.ToolName
 	}
-	if text == "" {
+	if len(text) == 0 {
 		return parts
 	}
-	return append(parts, chatPart{Type: "text", Text: text})
+	return append(parts, chatPart{Text: text})
 }
 
-func (s *inSource) dataURL() string {
+func (s *inSource) dataURL() jsonText {
 	switch {
 	case s == nil:
-		return ""
-	case s.Type == "base64" && s.Data != "":
-		return "data:" + s.MediaType + ";base64," + s.Data
+		return nil
+	case s.Type == "base64" && len(s.Data) > 0:
+		return append(newText("data:"+s.MediaType+";base64,"), s.Data...)
 	}
 	return s.URL
 }
 
 // documentText is a document that is plain text, or a note that one is
 // missing: the chat API takes no PDF.
-func documentText(b inBlock) string {
+func documentText(b inBlock) jsonText {
 	if b.Source == nil {
-		return ""
+		return nil
 	}
 	if b.Source.Type == "text" {
 		return b.Source.Data
@@ -191,18 +182,18 @@ func documentText(b inBlock) string {
 	if name == "" {
 		name = "a document"
 	}
-	return "[" + name + " (" + b.Source.MediaType + ") was left out: this model reads text and images only]"
+	return newText("[" + name + " (" + b.Source.MediaType + ") was left out: this model reads text and images only]")
 }
 
 // partsContent is the content of a user's message: one string where all parts
 // are text, or the parts.
 func partsContent(parts []chatPart) any {
-	var text []string
+	var text []jsonText
 	for _, p := range parts {
 		if p.ImageURL != nil {
 			return parts
 		}
 		text = append(text, p.Text)
 	}
-	return strings.Join(text, "\n")
+	return lines(text)
 }

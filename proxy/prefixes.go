@@ -3,6 +3,7 @@ package proxy
 import (
 	"hash/maphash"
 	"slices"
+	"sort"
 	"sync"
 )
 
@@ -20,11 +21,14 @@ const (
 // known, whatever the server's own cache made of it. It holds hashes only. The
 // zero value is ready.
 type prefixes struct {
+	seeded sync.Once
+	seed   maphash.Seed
+
 	mu    sync.Mutex
-	seed  maphash.Seed
 	level string
 	// own holds every beginning with who sent it; senders the first two of each
-	// beginning, which is all that "somebody else did" needs.
+	// beginning, which is all that "somebody else did" needs. Whoever sent a
+	// beginning has sent every shorter one too.
 	own     map[beginning]struct{}
 	senders map[uint64][2]int32 // agents from 1; 0 is none
 }
@@ -41,50 +45,57 @@ func (p *prefixes) arrive(level string, agent int, parts ...[]byte) (own, shared
 	if agent < 0 {
 		return 0, 0
 	}
+	p.seeded.Do(func() { p.seed = maphash.MakeSeed() })
+	hashes := beginnings(p.seed, parts)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.own == nil || p.level != level || len(p.own) > maxPrefixBlocks {
-		p.seed, p.level = maphash.MakeSeed(), level
+		p.level = level
 		p.own, p.senders = map[beginning]struct{}{}, map[uint64][2]int32{}
 	}
 	me := int32(agent) + 1
+	// All agents wait for each other here, so the longest known beginning is
+	// searched for, not every one looked up.
+	own = sort.Search(len(hashes), func(i int) bool {
+		_, mine := p.own[beginning{hashes[i], me}]
+		return !mine
+	})
+	shared = sort.Search(len(hashes), func(i int) bool {
+		who := p.senders[hashes[i]]
+		return (who[0] == 0 || who[0] == me) && (who[1] == 0 || who[1] == me)
+	})
+	for _, h := range hashes[own:] {
+		p.own[beginning{h, me}] = struct{}{}
+		who := p.senders[h]
+		if i := slices.Index(who[:], 0); i >= 0 {
+			who[i] = me
+			p.senders[h] = who
+		}
+	}
+	return own * prefixBlock, shared * prefixBlock
+}
+
+// beginnings hashes what the parts, one after another, hold up to the end of
+// each whole block.
+func beginnings(seed maphash.Seed, parts [][]byte) []uint64 {
+	total := 0
+	for _, part := range parts {
+		total += len(part)
+	}
+	hashes := make([]uint64, 0, total/prefixBlock)
 	var h maphash.Hash
-	h.SetSeed(p.seed)
-	at, filled := 0, 0
-	byMe, byOthers := true, true // so far
+	h.SetSeed(seed)
+	filled := 0
 	for _, part := range parts {
 		for len(part) > 0 {
 			n := min(prefixBlock-filled, len(part))
 			h.Write(part[:n])
-			part, filled, at = part[n:], filled+n, at+n
-			if filled < prefixBlock {
-				break
-			}
-			filled = 0
-			mine, others := p.note(h.Sum64(), me)
-			if byMe = byMe && mine; byMe {
-				own = at
-			}
-			if byOthers = byOthers && others; byOthers {
-				shared = at
+			part, filled = part[n:], filled+n
+			if filled == prefixBlock {
+				hashes = append(hashes, h.Sum64())
+				filled = 0
 			}
 		}
 	}
-	return own, shared
-}
-
-// note adds a beginning, and answers who had sent it before: me, others.
-func (p *prefixes) note(hash uint64, me int32) (mine, others bool) {
-	who := p.senders[hash]
-	others = who[0] != 0 && who[0] != me || who[1] != 0 && who[1] != me
-	key := beginning{hash, me}
-	if _, mine = p.own[key]; mine {
-		return mine, others
-	}
-	p.own[key] = struct{}{}
-	if i := slices.Index(who[:], 0); i >= 0 {
-		who[i] = me
-		p.senders[hash] = who
-	}
-	return mine, others
+	return hashes
 }

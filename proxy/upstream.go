@@ -63,7 +63,7 @@ func (c *core) post(ctx context.Context, a ask, maxTokens int) (*completion, *fa
 		return nil, c.unreachable(ctx, err)
 	}
 	defer res.Body.Close()
-	body, err := readAll(io.LimitReader(res.Body, answerLimit+1), res.ContentLength)
+	body, err := readAll(io.LimitReader(res.Body, answerLimit+1), res.ContentLength, nil)
 	if err != nil {
 		return nil, c.unreachable(ctx, fmt.Errorf("its answer broke off after %d bytes: %w", len(body), err))
 	}
