@@ -14,20 +14,16 @@ import (
 	"github.com/x/dail/proxy"
 )
 
-// TestRealLiteLLM probes the litellm path with the LiteLLM program that
-// DAIL_LITELLM names.
+// TestRealLiteLLM probes the litellm path, with the LiteLLM that a run takes.
 func TestRealLiteLLM(t *testing.T) {
-	program := os.Getenv("DAIL_LITELLM")
-	if program == "" {
-		t.Skip("DAIL_LITELLM is unset: set it to the path of a litellm program to probe its path")
+	if os.Getenv("DAIL_REAL") == "" {
+		t.Skip("DAIL_REAL is unset: make test-real sets it, and this installs LiteLLM")
 	}
-	const key = "sk-probe"
 	s := stand(t, func(c proxy.Config) http.Handler { return proxy.NewDestream(c) }, headerWait)
 	var version string
-	s.URL, version = startLiteLLM(t, program, s.URL, key)
-	s.Token = key
+	s.URL, version = startLiteLLM(t, s.URL)
 	settle(t, litellmFile, Findings{
-		Programs: "LiteLLM " + version + ", dail's proxy.Destream", Date: time.Now().Format(time.DateOnly), Cells: Probe(t.Context(), s),
+		Programs: "LiteLLM " + version + " between dail's proxy.Front and proxy.Destream", Date: time.Now().Format(time.DateOnly), Cells: Probe(t.Context(), s),
 	})
 }
 
@@ -67,7 +63,7 @@ func get(t *testing.T, url string, v any) {
 func TestPage(t *testing.T) {
 	paths := []Path{
 		{Name: "native", Route: "client → dail's Messages gateway → vLLM"},
-		{Name: "litellm", Route: "client → LiteLLM → dail's Destream gateway → vLLM"},
+		{Name: "litellm", Route: "client → dail's Front gateway → LiteLLM → dail's Destream gateway → vLLM"},
 		{Name: "straight", Route: "client → vLLM's own `/v1/messages`"},
 	}
 	for i, file := range []string{nativeFile, litellmFile, straightFile} {
