@@ -34,13 +34,7 @@ func TestClaudeCode(t *testing.T) {
 		{"pings first", proxy.Config{HeaderWait: -1, KeepAlive: 5 * time.Millisecond}, 50 * time.Millisecond},
 	} {
 		t.Run(mode.name, func(t *testing.T) {
-			dir := t.TempDir()
-			work := filepath.Join(dir, "work")
-			for _, d := range []string{work, filepath.Join(dir, "home"), filepath.Join(dir, "config")} {
-				if err := os.Mkdir(d, 0o755); err != nil {
-					t.Fatal(err)
-				}
-			}
+			work := t.TempDir()
 			hello := filepath.Join(work, "hello.sh")
 			script := []reply{
 				called("I write the file.\n\n", "Write", quote(map[string]string{"file_path": hello, "content": "echo \"<hello> & 'goodbye'\" | tee out.txt\n"})),
@@ -61,20 +55,8 @@ func TestClaudeCode(t *testing.T) {
 			gateway := httptest.NewServer(proxy.NewMessages(mode.cfg))
 			defer gateway.Close()
 
-			cmd := exec.CommandContext(t.Context(), claude, "-p", "Write hello.sh, run it, and finish.",
-				"--model", "any-name", "--output-format", "stream-json", "--verbose", "--max-turns", "10",
-				"--permission-mode", "acceptEdits", "--setting-sources", "", "--strict-mcp-config",
-				"--tools", "Bash,Read,Write,Edit,Glob,Grep", "--allowedTools", "Bash,Read,Write,Edit,Glob,Grep",
-				"--exclude-dynamic-system-prompt-sections")
-			cmd.Dir = work
-			cmd.Env = []string{
-				"PATH=" + os.Getenv("PATH"), "HOME=" + filepath.Join(dir, "home"), "CLAUDE_CONFIG_DIR=" + filepath.Join(dir, "config"),
-				"ANTHROPIC_BASE_URL=" + gateway.URL,
-				"ANTHROPIC_AUTH_TOKEN=" + tokens.Issue(proxy.Caller{Level: "n1", Agent: 0, Phase: "spec"}),
-				"ANTHROPIC_DEFAULT_HAIKU_MODEL=any-name",
-				"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1", "CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS=1", "CLAUDE_CODE_DISABLE_AUTO_MEMORY=1",
-				"CLAUDE_CODE_MAX_OUTPUT_TOKENS=8192", "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS=1", "CLAUDE_CODE_MAX_RETRIES=0",
-			}
+			token := tokens.Issue(proxy.Caller{Level: "n1", Agent: 0, Phase: "spec"})
+			cmd := claudeCommand(t, claude, gateway.URL, token, work, "Write hello.sh, run it, and finish.")
 			var stderr bytes.Buffer
 			cmd.Stderr = &stderr
 			out, err := cmd.Output()
@@ -90,6 +72,26 @@ func TestClaudeCode(t *testing.T) {
 			checkClaudeRequests(t, u.seen(), rec)
 		})
 	}
+}
+
+// claudeCommand is a run of Claude Code in the folder work, without retries, with
+// a home of its own and env on top.
+func claudeCommand(t *testing.T, claude, gateway, token, work, prompt string, env ...string) *exec.Cmd {
+	cmd := exec.CommandContext(t.Context(), claude, "-p", prompt,
+		"--model", "any-name", "--output-format", "stream-json", "--verbose", "--max-turns", "10",
+		"--permission-mode", "acceptEdits", "--setting-sources", "", "--strict-mcp-config",
+		"--tools", "Bash,Read,Write,Edit,Glob,Grep", "--allowedTools", "Bash,Read,Write,Edit,Glob,Grep",
+		"--exclude-dynamic-system-prompt-sections")
+	cmd.Dir = work
+	cmd.Env = append([]string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "CLAUDE_CONFIG_DIR=" + t.TempDir(),
+		"ANTHROPIC_BASE_URL=" + gateway,
+		"ANTHROPIC_AUTH_TOKEN=" + token,
+		"ANTHROPIC_DEFAULT_HAIKU_MODEL=any-name",
+		"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1", "CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS=1", "CLAUDE_CODE_DISABLE_AUTO_MEMORY=1",
+		"CLAUDE_CODE_MAX_OUTPUT_TOKENS=8192", "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS=1", "CLAUDE_CODE_MAX_RETRIES=0",
+	}, env...)
+	return cmd
 }
 
 func checkClaudeRequests(t *testing.T, bodies []string, rec *records) {

@@ -47,7 +47,7 @@ func serveMessagesAPI(w http.ResponseWriter, r *http.Request, c *core, messages 
 		w.WriteHeader(http.StatusOK)
 		io.WriteString(w, `{"service":"dail proxy.Messages"}`+"\n")
 	default:
-		w.Header().Set("X-Request-Id", requestID(r.Header, c.newID))
+		nameRequest(w, requestID(r.Header, c.newID))
 		anthropicError(w, &fault{
 			status:  http.StatusNotFound,
 			message: r.Method + " " + r.URL.Path + " is not served here; this gateway has POST /v1/messages, POST /v1/messages/count_tokens and GET /v1/models",
@@ -101,7 +101,7 @@ type sideHandler func(w http.ResponseWriter, r *http.Request, id string)
 // guarded serves a request that is no inference, for known callers only.
 func (c *core) guarded(w http.ResponseWriter, r *http.Request, h sideHandler) {
 	id := requestID(r.Header, c.newID)
-	w.Header().Set("X-Request-Id", id)
+	nameRequest(w, id)
 	if _, ok := c.cfg.identify(r); !ok {
 		anthropicError(w, unknownToken())
 		return

@@ -54,6 +54,9 @@ func TestServerFaultsInTheClientsWords(t *testing.T) {
 			if status != tc.status || e.Type != "error" || e.Error.Type != tc.kind || !strings.Contains(e.Error.Message, tc.text) || e.RequestID != "abc" {
 				t.Errorf("%d %s; want %d, %s, %q", status, body, tc.status, tc.kind, tc.text)
 			}
+			if header.Get("X-Request-Id") != "abc" || header.Get("Request-Id") != "abc" {
+				t.Errorf("request ids: %v", header)
+			}
 			if k, v, ok := strings.Cut(tc.header, ": "); ok && header.Get(k) != v {
 				t.Errorf("header %s = %q, want %q", k, header.Get(k), v)
 			}

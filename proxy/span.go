@@ -22,7 +22,7 @@ func (c *core) begin(w http.ResponseWriter, r *http.Request, dialect string) *sp
 	c.inFlight.Add(1)
 	now := time.Now()
 	id := requestID(r.Header, c.newID)
-	w.Header().Set("X-Request-Id", id)
+	nameRequest(w, id)
 	return &span{core: c, start: now, rec: trace.Record{
 		ID:      id,
 		Agent:   -1,
@@ -71,6 +71,13 @@ func (s *span) end() {
 	s.rec.EndS = s.since()
 	s.core.sessions.leave(s.sess, time.Now())
 	s.core.cfg.Trace(s.rec)
+}
+
+// nameRequest tells the client the request's id, under both names: Anthropic's
+// SDKs look for Request-Id, OpenAI's and most servers for X-Request-Id.
+func nameRequest(w http.ResponseWriter, id string) {
+	w.Header().Set("X-Request-Id", id)
+	w.Header().Set("Request-Id", id)
 }
 
 // requestID returns the client's own id if it is a decent one, or a new one.
