@@ -48,7 +48,7 @@ DRY_RUN ?=
 TRIALS ?= 500
 SEED ?= 1
 
-# make bench-proxy: a Python venv with litellm[proxy]; one answer of this length.
+# make bench-proxy: LITELLM=1 measures LiteLLM too; LONG=20m one answer of this length.
 LITELLM ?=
 LONG ?=
 
@@ -97,7 +97,7 @@ bench: ## Go benchmarks of the hot paths
 .PHONY: bench-proxy
 bench-proxy: ## what the gateway adds to a request, beside a proxy that only copies (LITELLM=VENV LONG=20m CLAUDE)
 	@$(GO) build -o bin/benchproxy ./internal/cmd/benchproxy
-	@bin/benchproxy $(if $(LITELLM),-litellm "$(LITELLM)") $(if $(LONG),-long $(LONG) $(if $(CLAUDE),-claude "$(CLAUDE)"))
+	@bin/benchproxy $(if $(LITELLM),-litellm) $(if $(LONG),-long $(LONG) $(if $(CLAUDE),-claude "$(CLAUDE)"))
 
 .PHONY: chaos
 chaos: ## kills runs at random points, with random faults, and counts the pods that are left (TRIALS SEED)

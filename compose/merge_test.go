@@ -303,7 +303,7 @@ func TestVLLMArgs(t *testing.T) {
 	want := []string{
 		"Acme/Coder-30B-AWQ", "--host", "127.0.0.1", "--port", "8000", "--served-model-name", "coder-30b-awq",
 		"--download-dir", "/workspace/huggingface", "--gpu-memory-utilization", "0.92", "--max-model-len", "65536",
-		"--max-num-seqs", "64", "--tensor-parallel-size", "2", "--kv-cache-dtype", "auto",
+		"--max-num-seqs", "64", "--enable-prompt-tokens-details", "--tensor-parallel-size", "2", "--kv-cache-dtype", "auto",
 		"--tool-call-parser", "qwen3_xml", "--reasoning-parser", "qwen3", "--enable-auto-tool-choice", "--enable-expert-parallel",
 	}
 	if diff := cmp.Diff(want, run.VLLMArgs()); diff != "" {

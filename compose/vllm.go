@@ -18,6 +18,8 @@ func (r *Run) VLLMArgs() []string {
 		"--gpu-memory-utilization", strconv.FormatFloat(s.GPUMemoryUtilization, 'f', -1, 64),
 		"--max-model-len", strconv.Itoa(s.MaxModelLen),
 		"--max-num-seqs", strconv.Itoa(s.MaxNumSeqs),
+		// Without it an answer's usage does not say what the prefix cache held.
+		"--enable-prompt-tokens-details",
 	}
 	if s.MaxNumBatchedTokens > 0 {
 		args = append(args, "--max-num-batched-tokens", strconv.Itoa(s.MaxNumBatchedTokens))

@@ -157,6 +157,9 @@ func (l *LiteLLM) Header() http.Header {
 	return http.Header{"Authorization": {"Bearer " + l.key}}
 }
 
+// Pid is its process id, which is its process group's too.
+func (l *LiteLLM) Pid() int { return l.cmd.Process.Pid }
+
 // Done is closed when LiteLLM has ended, by itself or by Close.
 func (l *LiteLLM) Done() <-chan struct{} { return l.exited }
 

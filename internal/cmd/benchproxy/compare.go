@@ -55,7 +55,7 @@ func (o options) open(ctx context.Context, name, upstream string, seq *atomic.Ui
 	case "direct":
 		return newPath(name, upstream+"/v1/chat/completions", nil, chat, `"finish_reason"`, seq), nil
 	case "litellm":
-		st, err := startLiteLLM(ctx, o.litellm, upstream)
+		st, err := startLiteLLM(ctx, upstream, stderr)
 		if err != nil {
 			return nil, err
 		}

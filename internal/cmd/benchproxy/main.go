@@ -1,8 +1,8 @@
 // Benchproxy measures what a gateway adds to a model request, on one machine
 // and in one run: the gateways of package proxy, a proxy that copies bytes and
-// looks at none of them, no proxy at all, and LiteLLM where it is installed.
+// looks at none of them, no proxy at all, and LiteLLM where it is asked for.
 //
-//	benchproxy [-quick] [-litellm VENV] [-long 20m [-claude PATH]] [-o FILE]
+//	benchproxy [-quick] [-litellm] [-long 20m [-claude PATH]] [-o FILE]
 //
 // Every path is a process of its own: this program, started again. Behind all
 // of them stands one double of vLLM that answers after -upstream-delay. The
@@ -55,7 +55,7 @@ type options struct {
 	soak        int
 	long        time.Duration
 	claude      string
-	litellm     string
+	litellm     bool
 	out         string
 	profile     string
 	quick       bool
@@ -93,7 +93,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	fs.IntVar(&o.soak, "soak", 100_000, "`requests` for the memory test of the native gateway; 0 leaves it out")
 	fs.DurationVar(&o.long, "long", 0, "also one answer that takes this `long`, through the native gateway")
 	fs.StringVar(&o.claude, "claude", "", "`path` of a Claude Code that asks for the -long answer too")
-	fs.StringVar(&o.litellm, "litellm", "", "`folder` of a Python venv with litellm[proxy]: measures that too")
+	fs.BoolVar(&o.litellm, "litellm", false, "measure the pinned LiteLLM too (installed on first use; needs Python 3.10)")
 	fs.StringVar(&o.out, "o", "", "also write the JSON to this `file`")
 	fs.StringVar(&o.profile, "profile", "", "write the native gateway's CPU profile to this `file`")
 	fs.BoolVar(&o.quick, "quick", false, "a few hundred requests, to see that it works; its figures are not judged")
@@ -104,7 +104,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		quicken(&o, fs)
 	}
 	o.paths = strings.Split(*paths, ",")
-	if o.litellm != "" && !slices.Contains(o.paths, "litellm") {
+	if o.litellm && !slices.Contains(o.paths, "litellm") {
 		o.paths = append(o.paths, "litellm")
 	}
 	err := o.check(fs.Args())
@@ -140,9 +140,6 @@ func (o *options) check(rest []string) error {
 	for _, p := range o.paths {
 		if !slices.Contains(known, p) {
 			err = errors.Join(err, fmt.Errorf("-paths %q: the paths are %s", p, strings.Join(known, ", ")))
-		}
-		if p == "litellm" && o.litellm == "" {
-			err = errors.Join(err, errors.New("-paths litellm: name the venv that holds it with -litellm"))
 		}
 	}
 	if o.rounds < 1 || o.slice <= 0 || o.delay < 0 || o.warmUp < 0 || o.long < 0 {

@@ -158,7 +158,6 @@ func TestBadFlags(t *testing.T) {
 	for _, tc := range []struct{ args, want string }{
 		{"-concurrency 0", "must be a number from 1 to"},
 		{"-paths native,nginx", `"nginx"`},
-		{"-paths litellm", "name the venv"},
 		{"-body 10", "at least"},
 		{"-soak 3", "at least 20"},
 		{"-claude x", "say how long"},
