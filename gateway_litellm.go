@@ -14,6 +14,9 @@ import (
 // LiteLLM is what a run may ask of its LiteLLM. The zero value asks the run's
 // own server, through dail's Destream gateway.
 type LiteLLM struct {
+	// Program is the one to start; nil is the pinned one, which is installed
+	// where it is missing.
+	Program *litellm.Program
 	// Model is the model that LiteLLM asks for, such as hosted_vllm/NAME
 	// (LITELLM_UPSTREAM_MODEL).
 	Model string

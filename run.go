@@ -115,7 +115,11 @@ func (r *runner) prepare(ctx context.Context) error {
 		}
 		r.toolchain = tc
 	}
-	if p.Gateway == gatewayLiteLLM {
+	switch {
+	case p.Gateway != gatewayLiteLLM:
+	case p.LiteLLM.Program != nil:
+		r.litellm = *p.LiteLLM.Program
+	default:
 		// Before a GPU is paid for: this may take minutes.
 		program, err := LiteLLMProgram(ctx, p.Progress)
 		if err != nil {
