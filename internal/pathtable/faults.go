@@ -84,7 +84,7 @@ func overflow(ctx context.Context, s *Stand) Cell {
 	case m.status == 200 && m.fault != "":
 		return lost("an error inside a stream with status 200, on which no client compacts: %.60s…", m.fault)
 	}
-	return lost("the client hears %d: %.120s", m.status, m.fault)
+	return hears(m)
 }
 
 func clamp(ctx context.Context, s *Stand) Cell {
@@ -113,7 +113,7 @@ func rateLimit(ctx context.Context, s *Stand) Cell {
 	case err != nil:
 		return lost("no answer: %v", err)
 	case m.status != 429:
-		return lost("the client hears %d: %.120s", m.status, m.fault)
+		return hears(m)
 	case n > 1:
 		return partly(fmt.Sprintf("after %d tries of the gateway's own", n))
 	case m.header.Get("Retry-After") != "7":

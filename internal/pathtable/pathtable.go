@@ -44,6 +44,8 @@ type Stand struct {
 	// URL is where an agent would be pointed, Token what it would send, Model
 	// the name it would use.
 	URL, Token, Model string
+	// Metrics is where a real engine's /metrics is; empty where it is not known.
+	Metrics string
 	// Engine is the scripted engine at the path's end; nil where it is real.
 	Engine *fakevllm.Server
 }
@@ -65,7 +67,7 @@ func Rows() []Row {
 		{"arguments", "Tool arguments, byte for byte", arguments, nil},
 		{"leaks", "Tool calls that the engine's parser left in the text", leaks, nil},
 		{"usage", "Usage: the engine's own numbers, cached tokens apart", usage, realUsage},
-		{"cancel", "A client that leaves ends the work on the GPU", cancellation, nil},
+		{"cancel", "A client that leaves ends the work on the GPU", cancellation, realCancellation},
 		{"silence", "Answers of 30 minutes: the client hears something meanwhile", silence, nil},
 		{"overflow", "Prompt too long: a 400 on which Claude Code compacts", overflow, realOverflow},
 		{"clamp", "`max_tokens` beyond what the context leaves is lowered", clamp, realClamp},

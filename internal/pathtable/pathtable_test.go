@@ -108,7 +108,11 @@ func TestProbesOfARealEngine(t *testing.T) {
 	defer gateway.Close()
 	cells := Probe(t.Context(), &Stand{URL: gateway.URL, Token: "any", Model: "x"})
 	for _, r := range Rows() {
-		if c := cells[r.ID]; r.Real != nil && c.Verdict != Kept {
+		want := Kept
+		if r.ID == "cancel" {
+			want = NotProbed // the gateway answers in one piece: there is no middle to leave in
+		}
+		if c := cells[r.ID]; r.Real != nil && c.Verdict != want {
 			t.Errorf("%s: %+v", r.ID, c)
 		}
 	}

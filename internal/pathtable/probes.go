@@ -35,7 +35,7 @@ func broken(m *message, err error) *Cell {
 	case err != nil:
 		c = lost("no answer: %v", err)
 	case m.status != http.StatusOK || m.fault != "":
-		c = lost("the client hears %d: %.120s", m.status, m.fault)
+		c = hears(m)
 	case !m.ended:
 		c = lost("the stream ends without message_stop")
 	default:

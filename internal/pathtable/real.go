@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
+
+	"github.com/x/dail/slo"
 )
 
 // These probes ask a real engine, which says what it likes: they look only at
@@ -90,7 +93,67 @@ func realOverflow(ctx context.Context, s *Stand) Cell {
 	case m.status == http.StatusBadRequest && strings.Contains(m.fault, "context length"):
 		return partly("in vLLM's words: Claude Code 2.1.330 compacts, 2.1.197 gives up")
 	}
-	return lost("the client hears %d: %.80s", m.status, m.fault)
+	return hears(m)
+}
+
+// hears is what an error says to the client: its first sentence.
+func hears(m *message) Cell {
+	first, _, _ := strings.Cut(m.fault, ". ")
+	return lost("the client hears %d: %s", m.status, first)
+}
+
+// realCancellation leaves in the middle of an answer and looks at the engine's
+// own count of requests under way, which is to fall.
+func realCancellation(ctx context.Context, s *Stand) Cell {
+	if s.Metrics == "" {
+		return Cell{NotProbed, "the engine's /metrics is not at hand"}
+	}
+	before, err := running(ctx, s.Metrics)
+	if err != nil {
+		return Cell{NotProbed, err.Error()}
+	}
+	leave, cancel := context.WithCancel(ctx)
+	defer cancel()
+	under := before
+	s.ask(leave, s.plain("Count from one to ten thousand, in words.", 8000), func(line string) {
+		if strings.Contains(line, `"text_delta"`) {
+			under, err = running(ctx, s.Metrics)
+			cancel()
+		}
+	})
+	if err != nil || under <= before {
+		return Cell{NotProbed, fmt.Sprintf("the engine was not seen at work: %.0f requests under way, %v", under, err)}
+	}
+	begin := time.Now()
+	for time.Since(begin) < patience {
+		if now, err := running(ctx, s.Metrics); err == nil && now <= before {
+			return kept("at once")
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return lost("%v later the engine still works", patience)
+}
+
+// running reads how many requests the engine is at work on.
+func running(ctx context.Context, metrics string) (float64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, metrics, nil)
+	if err != nil {
+		return 0, err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer res.Body.Close()
+	snap, err := slo.Parse(res.Body, time.Now())
+	if err != nil {
+		return 0, err
+	}
+	total := 0.0
+	for _, e := range snap.Engines {
+		total += e.Running
+	}
+	return total, nil
 }
 
 func realClamp(ctx context.Context, s *Stand) Cell {

@@ -43,7 +43,7 @@ func TestRealStraight(t *testing.T) {
 	}
 	settle(t, straightFile, Findings{
 		Programs: "vLLM " + version.Version, Date: time.Now().Format(time.DateOnly),
-		Cells: Probe(t.Context(), &Stand{URL: at, Token: "any", Model: models.Data[0].ID}),
+		Cells: Probe(t.Context(), &Stand{URL: at, Metrics: at + "/metrics", Token: "any", Model: models.Data[0].ID}),
 	})
 }
 
