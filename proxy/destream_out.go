@@ -3,6 +3,7 @@ package proxy
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -91,11 +92,7 @@ func (s *sse) done() { s.buf.WriteString("data: [DONE]\n\n") }
 // whole is the server's own answer, or, where something was mended in it, the
 // mended one.
 func (d *openAI) whole(done *completion) []byte {
-	mended := false
-	for _, name := range done.repairs {
-		mended = mended || len(name) > 5 && name[:5] == "leak:"
-	}
-	if !mended {
+	if !slices.ContainsFunc(done.repairs, mendsAnswer) {
 		return done.raw
 	}
 	out := fields{"id": compact(done.ID)}
@@ -133,6 +130,17 @@ func (d *openAI) whole(done *completion) []byte {
 	}
 	out["choices"] = compact(choices)
 	return compact(out)
+}
+
+// mendsAnswer reports whether a repair of this name changed the answer, and not
+// the request, or nothing.
+func mendsAnswer(name string) bool {
+	for _, kind := range []string{"leak:", "reasoning:", "arguments:"} {
+		if strings.HasPrefix(name, kind) {
+			return true
+		}
+	}
+	return false
 }
 
 func chatCalls(calls []toolCall) []chatToolCall {

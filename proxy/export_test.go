@@ -127,3 +127,39 @@ func ReadFrontStream(stream string, size int) (Trace, error) {
 	s.note(sp)
 	return sp.rec, nil
 }
+
+// Mended is a choice of an answer after its repair.
+type Mended struct {
+	Content, Reasoning, Finish string
+	Calls                      []LeakCall
+	Repairs                    []string
+}
+
+// Mend repairs a choice: a call is there where name is set.
+func Mend(content, reasoning, finish, name, args string, tools []byte) Mended {
+	c := &choice{Content: content, Reasoning: reasoning, FinishReason: finish}
+	if name != "" {
+		c.ToolCalls = []toolCall{{ID: "c", Name: name, Arguments: args}}
+	}
+	m := Mended{Repairs: repair(c, toolset{raw: tools}, counter())}
+	m.Content, m.Reasoning, m.Finish = c.Content, c.Reasoning, c.FinishReason
+	for _, call := range c.ToolCalls {
+		m.Calls = append(m.Calls, LeakCall{call.Name, call.Arguments})
+	}
+	return m
+}
+
+// RepairNames are all that a repair can be called.
+func RepairNames() []string {
+	names := []string{"bad_arguments", "clamp:max_tokens", "leak:in_reasoning"}
+	for _, f := range leakFormats() {
+		names = append(names, "leak:"+f.name)
+	}
+	for _, tag := range reasoningTags() {
+		names = append(names, "reasoning:"+tag)
+	}
+	for _, what := range []string{"double_encoded", "control_characters", "trailing", "unclosed", "closing_tags", "types"} {
+		names = append(names, "arguments:"+what)
+	}
+	return append(names, "leak:llama_json")
+}

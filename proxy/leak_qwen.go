@@ -31,59 +31,23 @@ func parseQwenXML(text string, tools map[string]toolSchema) (toolCall, string, b
 	if !ok || !known {
 		return toolCall{}, "", false
 	}
-	// In the order of the text: a template renders the call again in this
-	// order, and only so does the prefix cache know it again.
-	var args []byte
-	seen := map[string]bool{}
+	var args arguments
 	for {
 		rest = strings.TrimSpace(rest)
 		if after, ok := strings.CutPrefix(rest, "</function>"); ok {
 			rest = after
 			break
 		}
-		key, value, after, ok := qwenParameter(rest)
-		if !ok || seen[key] {
+		key, value, ok := enclosed(rest, "<parameter=", ">")
+		if !ok {
 			return toolCall{}, "", false
 		}
-		seen[key] = true
-		args = append(args, ',')
-		args = append(append(args, compact(key)...), ':')
-		args = append(args, typedValue(value, schema[key])...)
-		rest = after
-	}
-	rest = strings.TrimPrefix(strings.TrimSpace(rest), "</tool_call>")
-	return toolCall{Name: name, Arguments: "{" + strings.TrimPrefix(string(args), ",") + "}"}, rest, true
-}
-
-// qwenParameter reads one parameter. Its value ends at the first closing tag
-// behind which the call goes on as a call does, so a file that holds the text
-// </parameter> comes through whole.
-func qwenParameter(text string) (key, value, rest string, ok bool) {
-	text, ok = strings.CutPrefix(text, "<parameter=")
-	if !ok {
-		return "", "", "", false
-	}
-	key, text, ok = strings.Cut(text, ">")
-	key = strings.Trim(strings.TrimSpace(key), `"'`)
-	if !ok || key == "" || strings.ContainsAny(key, "<\n") {
-		return "", "", "", false
-	}
-	const end = "</parameter>"
-	for from := 0; ; {
-		i := strings.Index(text[from:], end)
-		if i < 0 {
-			return "", "", "", false
+		value, rest, ok = valueUntil(value, "</parameter>", "<parameter=", "</function>")
+		if !ok || !args.add(strings.Trim(strings.TrimSpace(key), `"'`), oneLineLess(value), schema) {
+			return toolCall{}, "", false
 		}
-		i += from
-		after := strings.TrimLeft(text[i+len(end):], " \t\r\n")
-		if strings.HasPrefix(after, "<parameter=") || strings.HasPrefix(after, "</function>") {
-			// One line break on each side belongs to the tags.
-			value = strings.TrimPrefix(text[:i], "\n")
-			value = strings.TrimSuffix(value, "\n")
-			return key, value, after, true
-		}
-		from = i + len(end)
 	}
+	return args.call(name), strings.TrimPrefix(strings.TrimSpace(rest), "</tool_call>"), true
 }
 
 // typedValue turns a parameter's text into JSON of a type that the schema

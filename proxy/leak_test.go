@@ -44,6 +44,18 @@ func TestLeakedCallsAreFound(t *testing.T) {
 			[]call{{"Bash", `{"command":"</tool_call>"}`}}, "leak:hermes_json"},
 		{"hermes, no arguments", `<tool_call>{"name":"Ping"}</tool_call><tool_call>{"name":"Ping"}</tool_call>`, "",
 			[]call{{"Ping", `{}`}, {"Ping", `{}`}}, "leak:hermes_json"},
+		{"glm", "I write.\n<tool_call>Write\n<arg_key>file_path</arg_key>\n<arg_value>/a.md</arg_value>\n<arg_key>content</arg_key>\n<arg_value>a </arg_value> b\n</arg_value>\n</tool_call>", "I write.",
+			[]call{{"Write", `{"file_path":"/a.md","content":"a </arg_value> b\n"}`}}, "leak:glm_xml"},
+		{"glm without line breaks, two calls", "<tool_call>Bash<arg_key>command</arg_key><arg_value>ls</arg_value><arg_key>count</arg_key><arg_value>3</arg_value></tool_call><tool_call>Ping</tool_call>", "",
+			[]call{{"Bash", `{"command":"ls","count":3}`}, {"Ping", `{}`}}, "leak:glm_xml"},
+		{"glm without its end", "<tool_call>Bash\n<arg_key>command</arg_key>\n<arg_value>ls</arg_value>", "",
+			[]call{{"Bash", `{"command":"ls"}`}}, "leak:glm_xml"},
+		{"minimax", "So:\n<minimax:tool_call>\n<invoke name=\"Bash\">\n<parameter name=\"command\">ls </parameter> x</parameter>\n<parameter name=\"background\">true</parameter>\n</invoke>\n<invoke name=\"Ping\">\n</invoke>\n</minimax:tool_call>", "So:",
+			[]call{{"Bash", `{"command":"ls </parameter> x","background":true}`}, {"Ping", `{}`}}, "leak:minimax_xml"},
+		{"minimax without outer tags", "<invoke name=\"Ping\"></invoke>", "", []call{{"Ping", `{}`}}, "leak:minimax_xml"},
+		{"llama", ` {"name": "Bash", "parameters": {"command": "ls"}} `, "", []call{{"Bash", `{"command":"ls"}`}}, "leak:llama_json"},
+		{"llama, its tag, two calls", `<|python_tag|>{"type":"function","name":"Bash","parameters":{"command":"{;}"}}; {"name":"Ping","arguments":{}}`, "",
+			[]call{{"Bash", `{"command":"{;}"}`}, {"Ping", `{}`}}, "leak:llama_json"},
 		{"prose first, then a call", "I use `<tool_call>` for that, as in <tool_call> tags.\n<tool_call>{\"name\":\"Ping\"}</tool_call>", "I use `<tool_call>` for that, as in <tool_call> tags.",
 			[]call{{"Ping", `{}`}}, "leak:hermes_json"},
 	} {
@@ -85,6 +97,28 @@ func TestProseIsLeftAlone(t *testing.T) {
 		"text after JSON":       `<tool_call>{"name":"Ping"} and so on`,
 		"parameter twice":       "<function=Bash><parameter=command>a</parameter><parameter=command>b</parameter></function>",
 		"nothing":               "",
+
+		"glm, mention":              "It writes <tool_call>Bash",
+		"glm, mention with an end":  "It writes <tool_call>Bash and </tool_call>",
+		"glm, unknown tool":         "<tool_call>Rm\n<arg_key>a</arg_key>\n<arg_value>b</arg_value>\n</tool_call>",
+		"glm, example, then prose":  "<tool_call>Ping</tool_call> is what it writes.",
+		"glm, in a fence":           "```\n<tool_call>Ping</tool_call>\n```",
+		"glm, cut off":              "<tool_call>Bash\n<arg_key>command</arg_key>\n<arg_value>ls",
+		"glm, key twice":            "<tool_call>Bash<arg_key>command</arg_key><arg_value>a</arg_value><arg_key>command</arg_key><arg_value>b</arg_value></tool_call>",
+		"minimax, mention":          "It writes <invoke name=\"Ping\"> and </invoke>",
+		"minimax, unknown tool":     "<minimax:tool_call><invoke name=\"Rm\"></invoke></minimax:tool_call>",
+		"minimax, in backticks":     "It writes `<invoke name=\"Ping\"></invoke>",
+		"minimax, cut off":          "<minimax:tool_call><invoke name=\"Bash\"><parameter name=\"command\">ls</parameter>",
+		"llama, in prose":           `I would call {"name": "Ping", "parameters": {}}`,
+		"llama, then prose":         `{"name": "Ping", "parameters": {}} is the call.`,
+		"llama, unknown tool":       `{"name": "Rm", "parameters": {}}`,
+		"llama, somebody's JSON":    `{"name": "Ping", "parameters": {}, "version": 2}`,
+		"llama, no parameters":      `{"name": "Ping"}`,
+		"llama, list as parameters": `{"name": "Ping", "parameters": []}`,
+		"llama, both words":         `{"name": "Ping", "parameters": {}, "arguments": {}}`,
+		"llama, half of two":        `{"name": "Ping", "parameters": {}};`,
+		"llama, other type":         `{"type": "object", "name": "Ping", "parameters": {}}`,
+		"llama, in a fence":         "```json\n{\"name\": \"Ping\", \"parameters\": {}}\n```",
 	} {
 		if got, ok := proxy.FindLeak(text, []byte(leakTools)); ok {
 			t.Errorf("%s: took %q for calls %+v", name, text, got.Calls)
@@ -98,7 +132,8 @@ func TestProseIsLeftAlone(t *testing.T) {
 // TestHostileTextEnds gives the parser what it is worst at, some 300 kB of it.
 // Without a bound on the places it looks at, it would be at it for minutes.
 func TestHostileTextEnds(t *testing.T) {
-	for _, unit := range []string{"<tool_call>", "<function=Bash><parameter=command></parameter>", "</tool_call>", "<tool_call>{\"name\":\"Ping\"}"} {
+	for _, unit := range []string{"<tool_call>", "<function=Bash><parameter=command></parameter>", "</tool_call>", "<tool_call>{\"name\":\"Ping\"}",
+		"<tool_call>Bash<arg_key>a</arg_key><arg_value></arg_value>", "<invoke name=\"Bash\"><parameter name=\"a\"></parameter>", "<think>", "{\"name\":"} {
 		if _, ok := proxy.FindLeak("x"+strings.Repeat(unit, 7_000)+"y>", []byte(leakTools)); ok {
 			t.Errorf("%s: took it for a call", unit)
 		}
@@ -109,6 +144,9 @@ func FuzzFindLeak(f *testing.F) {
 	f.Add("a <tool_call>\n<function=Bash>\n<parameter=command>\nls\n</parameter>\n</function>\n</tool_call>")
 	f.Add(`<tool_call>{"name": "Bash", "arguments": {"command": "ls"}}</tool_call>`)
 	f.Add("```\n<function=Ping></function>")
+	f.Add("<tool_call>Bash\n<arg_key>command</arg_key>\n<arg_value>ls</arg_value>\n</tool_call>")
+	f.Add("<minimax:tool_call>\n<invoke name=\"Bash\">\n<parameter name=\"command\">ls</parameter>\n</invoke>\n</minimax:tool_call>")
+	f.Add(`<|python_tag|>{"name":"Bash","parameters":{"command":"ls"}};{"name":"Ping","parameters":{}}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		got, ok := proxy.FindLeak(text, []byte(leakTools))
 		if !ok {

@@ -21,6 +21,8 @@ func leakFormats() []leakFormat {
 	return []leakFormat{
 		{"qwen_xml", []string{"<tool_call>", "<function="}, parseQwenXML},
 		{"hermes_json", []string{"<tool_call>"}, parseHermesJSON},
+		{"glm_xml", []string{"<tool_call>"}, parseGLM},
+		{"minimax_xml", []string{"<minimax:tool_call>", "<invoke name="}, parseMiniMax},
 	}
 }
 
@@ -29,28 +31,38 @@ func leakFormats() []leakFormat {
 const maxLeakStarts = 64
 
 // repair mends one choice in place and names what it did.
-func repair(c *choice, tools toolset, newID func(string) string) []string {
-	var done []string
-	for i := range c.ToolCalls {
-		if !isObject([]byte(c.ToolCalls[i].Arguments)) {
-			done = append(done, "bad_arguments")
-		}
+func repair(c *choice, tools toolset, newID func(string) string) (done []string) {
+	if tag := splitReasoning(c); tag != "" {
+		done = append(done, "reasoning:"+tag)
 	}
 	// Where the server parsed calls of its own, what is left in the text is
 	// text.
-	if len(c.ToolCalls) > 0 || len(tools.raw) == 0 || !strings.Contains(c.Content, "<") {
+	for i := range c.ToolCalls {
+		done = append(done, mendArguments(&c.ToolCalls[i], tools, c.FinishReason == "length")...)
+	}
+	if len(c.ToolCalls) > 0 || len(tools.raw) == 0 {
 		return done
 	}
-	leak, ok := findLeak(c.Content, tools)
-	if !ok {
+	found, ok := findLeak(c.Content, tools)
+	switch {
+	case ok:
+		c.Content = found.before
+	case strings.TrimSpace(c.Content) != "" || c.FinishReason == "length":
 		return done
+	default:
+		// The model called while it was still thinking, and a reasoning parser
+		// looks for no calls.
+		if found, ok = findLeak(c.Reasoning, tools); !ok {
+			return done
+		}
+		c.Reasoning = found.before
+		done = append(done, "leak:in_reasoning")
 	}
-	for i := range leak.calls {
-		leak.calls[i].ID = newID("call_")
+	for i := range found.calls {
+		found.calls[i].ID = newID("call_")
 	}
-	c.Content, c.ToolCalls = leak.before, leak.calls
-	c.FinishReason = "tool_calls"
-	return append(done, leak.names...)
+	c.ToolCalls, c.FinishReason = found.calls, "tool_calls"
+	return append(done, found.names...)
 }
 
 // A leak is the tool calls at the end of a text.
@@ -68,6 +80,9 @@ type leak struct {
 func findLeak(text string, tools toolset) (leak, bool) {
 	if !endsLikeCall(text) {
 		return leak{}, false
+	}
+	if found, ok := parseLlama(text, tools); ok {
+		return found, true
 	}
 	formats := leakFormats()
 	var known map[string]toolSchema
