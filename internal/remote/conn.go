@@ -11,6 +11,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -101,7 +102,8 @@ func Dial(ctx context.Context, cfg Config) (*Conn, error) {
 		}
 		return nil, &DialError{cfg.Address, "connect", err}
 	}
-	raw = fused{raw}
+	fuse := &fused{Conn: raw}
+	raw = fuse
 	// The handshake knows no context: closing what it reads from ends it.
 	quit := context.AfterFunc(ctx, func() { raw.Close() })
 	conn, channels, requests, err := ssh.NewClientConn(raw, cfg.Address.dial(), &ssh.ClientConfig{
@@ -124,20 +126,29 @@ func Dial(ctx context.Context, cfg Config) (*Conn, error) {
 	}
 	life, stop := context.WithCancel(context.Background())
 	c := &Conn{client: ssh.NewClient(conn, channels, requests), done: make(chan struct{}), stop: stop}
+	last := func() { c.client.SendRequest("last@dail", false, nil) } // it is to fail
+	fuse.last.Store(&last)
 	c.tasks.Go(func() { c.wait(conn) })
 	c.tasks.Go(func() { c.keepalive(life, clk, cfg.Keepalive) })
 	return c, nil
 }
 
-// fused closes a connection as soon as a read of it fails. The library gives
-// up its open channels before it stops writing: a channel that is asked for
-// between the two waits for its answer for ever, unless the asking fails.
-type fused struct{ net.Conn }
+// fused closes a connection as soon as a read of it fails, and has the library
+// write to it once more. The library gives up its open channels before it stops
+// writing: a channel that is asked for between the two waits for its answer for
+// ever, unless the asking fails. And it swallows the first write that fails.
+type fused struct {
+	net.Conn
+	last atomic.Pointer[func()]
+}
 
-func (f fused) Read(p []byte) (int, error) {
+func (f *fused) Read(p []byte) (int, error) {
 	n, err := f.Conn.Read(p)
 	if err != nil {
 		f.Close()
+		if last := f.last.Load(); last != nil {
+			(*last)()
+		}
 	}
 	return n, err
 }
