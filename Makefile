@@ -95,7 +95,7 @@ bench: ## Go benchmarks of the hot paths
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./sim/... ./proxy/... ./slo/...
 
 .PHONY: bench-proxy
-bench-proxy: ## what the gateway adds to a request, beside a proxy that only copies (LITELLM=VENV LONG=20m CLAUDE)
+bench-proxy: ## what the gateway adds to a request, beside a proxy that only copies (LITELLM=1 LONG=20m CLAUDE)
 	@$(GO) build -o bin/benchproxy ./internal/cmd/benchproxy
 	@bin/benchproxy $(if $(LITELLM),-litellm) $(if $(LONG),-long $(LONG) $(if $(CLAUDE),-claude "$(CLAUDE)"))
 

@@ -53,8 +53,8 @@ func (b *beat) strike() {
 }
 
 // pass writes a piece of a stream that the server makes itself. No keep-alive
-// falls into the middle of an event.
-func (b *beat) pass(p []byte) {
+// falls into the middle of an event. It reports whether the client is there.
+func (b *beat) pass(p []byte) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.committed {
@@ -65,6 +65,7 @@ func (b *beat) pass(p []byte) {
 	b.last = append(b.last[:0], b.last[max(0, len(b.last)-2):]...)
 	b.out.write(p)
 	b.after()
+	return b.out.err == nil
 }
 
 // after winds the clock up again, or ends all where the client is gone.

@@ -136,9 +136,11 @@ func (f *Front) relay(out *client, b *beat, res *http.Response, s *span) {
 			if seen.read(buf[:n]); seen.begun && s.rec.FirstByteS == 0 {
 				s.rec.FirstByteS = s.since()
 			}
-			b.pass(buf[:n])
+			if !b.pass(buf[:n]) {
+				err = io.ErrClosedPipe // the client's: see note
+			}
 		}
-		if err == nil && out.err == nil {
+		if err == nil {
 			continue
 		}
 		b.stop()
