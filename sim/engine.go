@@ -204,7 +204,7 @@ func (e *Engine) finish() {
 			continue // a chunk of a prompt
 		}
 		if s.generated == 0 {
-			iteration += len(s.job.Prompt)
+			iteration += len(s.job.Prompt) - s.cached
 		}
 		n := 1
 		if s.decoding {
@@ -218,7 +218,9 @@ func (e *Engine) finish() {
 		iteration += n
 		e.emit(s, e.clock, n)
 	}
-	e.stats.iterTokens.observe(int64(iteration))
+	if iteration > 0 { // vLLM counts no step without an output
+		e.stats.iterTokens.observe(int64(iteration))
+	}
 	e.running = slices.DeleteFunc(e.running, func(s *sequence) bool { return s.state == stateDone })
 }
 

@@ -32,6 +32,10 @@ func (e *Engine) families(created float64) []*dto.MetricFamily {
 	x.gauge("vllm:kv_cache_usage_perc", "Part of the KV blocks that running requests hold, 0 to 1.", float64(e.cache.used())/float64(e.cache.total()))
 	x.counter("vllm:prefix_cache_queries_total", "Prompt tokens looked up in the prefix cache.", st.prefixQueries)
 	x.counter("vllm:prefix_cache_hits_total", "Prompt tokens found in the prefix cache.", st.prefixHits)
+	for _, absent := range []string{"external_prefix_cache", "mm_cache"} { // a KV connector, images
+		x.counter("vllm:"+absent+"_queries_total", "Always 0: the engine has none.", 0)
+		x.counter("vllm:"+absent+"_hits_total", "Always 0: the engine has none.", 0)
+	}
 	x.counter("vllm:num_preemptions_total", "Requests thrown out of the batch for want of KV blocks.", st.preemptions)
 	x.counter("vllm:prompt_tokens_total", "Prompt tokens, cached ones included, counted at the first token.", st.promptTokens)
 	x.counters("vllm:prompt_tokens_by_source_total", "Prompt tokens by where their KV came from.", "source",

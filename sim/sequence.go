@@ -108,7 +108,7 @@ func (e *Engine) stepPaced(at time.Duration) {
 	s := e.due[0]
 	iteration := 1
 	if s.generated == 0 {
-		iteration += len(s.job.Prompt)
+		iteration += len(s.job.Prompt) - s.cached
 	} else {
 		s.computed++
 		e.growBlocks(s, s.computed)

@@ -52,7 +52,7 @@ type stats struct {
 
 // finishReasons are the values of the label finished_reason, all exposed from
 // the start.
-var finishReasons = [...]string{"stop", "length", "abort", "error"}
+var finishReasons = [...]string{"stop", "length", "abort", "error", "repetition"}
 
 // newStats makes the histograms with vLLM's buckets (vllm/v1/metrics,
 // vllm-litellm.md §1.1).
