@@ -40,7 +40,6 @@ var allowed = map[string][]string{
 	"internal/linkfarm":  {},
 	"internal/fakevllm":  {},
 	"internal/pathtable": {"slo", "internal/fakevllm"},
-	"internal/pathtable": {"internal/fakevllm"},
 	// Tests only: what dail takes for granted of a vLLM, asked of a real one.
 	"internal/vllmcontract": {},
 

@@ -29,7 +29,7 @@ func (f *fault) Error() string { return itoa(f.status) + ": " + f.message }
 func upstreamFault(status int, h http.Header, body []byte) *fault {
 	f := &fault{
 		status:      status,
-		message:     errorMessage(status, body),
+		message:     withoutInput(errorMessage(status, body)),
 		body:        body,
 		contentType: h.Get("Content-Type"),
 		retryAfter:  h.Get("Retry-After"),
@@ -39,6 +39,16 @@ func upstreamFault(status int, h http.Header, body []byte) *fault {
 		f.overflow = parseOverflow(f.message)
 	}
 	return f
+}
+
+// withoutInput cuts off where vLLM repeats the whole request, prompt and all, as
+// it does for what its validation refuses (seen on 0.23.0): messages are logged
+// and recorded, prompts are not.
+func withoutInput(message string) string {
+	if i := strings.Index(message, "'input':"); i >= 0 {
+		return strings.TrimRight(message[:i], " ,") + " …"
+	}
+	return message
 }
 
 // errorMessage finds the text in an error body. vLLM nests it in "error" since

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -341,4 +342,22 @@ type canned string
 
 func (c canned) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(string(c))), ContentLength: int64(len(c)), Request: r}, nil
+}
+
+// vLLM repeats the whole request in the errors of its validation. The client
+// may read what it sent; a record and a log may not.
+func TestNoPromptIsWrittenDown(t *testing.T) {
+	message := "1 validation error:\n  {'type': 'value_error', 'loc': ('body',), 'msg': 'Value error, tool_choice is odd', 'input': {'messages': [{'content': 'the secret is xyzzy'}]}}"
+	var log strings.Builder
+	srv, rec := messagesOn(t, newUpstream(t, func(int, string) reply {
+		return reply{status: 400, body: errorBody(message, "Bad Request", 400)}
+	}), proxy.Config{Model: "m", Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	status, _, body := post(t, srv.URL+"/v1/messages", ask(hi))
+	srv.Close()
+	if status != 400 || !strings.Contains(body, "tool_choice is odd") || !strings.Contains(rec.list()[0].Error, "tool_choice is odd") || !strings.Contains(log.String(), "tool_choice is odd") {
+		t.Errorf("%d %s\n%s\n%s", status, body, rec.list()[0].Error, log.String())
+	}
+	if strings.Contains(rec.list()[0].Error+log.String(), "xyzzy") {
+		t.Errorf("the prompt was written down:\n%s\n%s", rec.list()[0].Error, log.String())
+	}
 }

@@ -13,6 +13,7 @@ type answer struct {
 	calls  []toolCall // with ids
 	ids    []uint32   // all tokens, the one that ends the answer included
 	finish string     // the engine's reason: stop or length
+	forced string     // the request's tool_choice, where it left no choice: required or named
 }
 
 // newAnswer lays out text and calls. limit is the most tokens there may be;
@@ -113,6 +114,9 @@ func (a *answer) reply() reply {
 	})
 	if len(r.calls) > 0 { // also where max_tokens cut what follows, as vLLM does
 		r.finish = "tool_calls"
+		if a.forced == "named" { // of a call that was named vLLM says no more than that it ended
+			r.finish = a.finish
+		}
 	}
 	return r
 }

@@ -30,6 +30,19 @@ func badRequest(param, format string, args ...any) *apiError {
 	return e
 }
 
+// malformed is what vLLM says of a request whose form is wrong: pydantic's words
+// for it, and a type that is the status' name. Of the field at fault it names
+// what a validator of its own named.
+func malformed(param, format string, args ...any) *apiError {
+	text := fmt.Sprintf(format, args...)
+	if param != "" {
+		text += " (parameter=" + param + ")"
+	}
+	e := badRequest(param, "1 validation error:\n  {'type': 'value_error', 'loc': ('body',), 'msg': 'Value error, %s'}", text)
+	e.Type = "Bad Request"
+	return e
+}
+
 // asAPIError is err in vLLM's form, whatever it is.
 func asAPIError(err error) *apiError {
 	if e, ok := errors.AsType[*apiError](err); ok {
@@ -72,12 +85,12 @@ func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
 	}
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		field := strings.TrimPrefix(strings.TrimPrefix(wrong.Field, "chatRequest."), "sampling.") // our own nesting
-		return badRequest(field, "1 validation error: %s: input should be %s, got %s", field, jsonKind(wrong.Type), wrong.Value)
+		return malformed("", "%s: input should be %s, got %s", field, jsonKind(wrong.Type), wrong.Value)
 	}
 	if e, ok := errors.AsType[*apiError](err); ok {
 		return e
 	}
-	return badRequest("", "1 validation error: the body is not valid JSON: %v", err)
+	return malformed("", "JSON decode error: %v", err)
 }
 
 func jsonKind(t reflect.Type) string {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+	"unicode/utf8"
 )
 
 // wireCall is a tool call on the wire. Index is set in streams only.
@@ -87,7 +88,7 @@ func (s *Server) serveChat(w http.ResponseWriter, r *http.Request) {
 		fail(w, err)
 		return
 	}
-	id := fmt.Sprintf("chatcmpl-%s", s.answerID(job))
+	id := "chatcmpl-" + s.answerID(r, job)
 	created := time.Now().Unix()
 	if req.Stream {
 		s.streamChat(w, r, &req, id, created, job, a)
@@ -101,7 +102,7 @@ func (s *Server) serveChat(w http.ResponseWriter, r *http.Request) {
 	}
 	reply := a.reply()
 	message := chatAnswer{Role: "assistant", ToolCalls: []wireCall{}}
-	if reply.text != "" || len(reply.calls) == 0 {
+	if reply.text != "" || len(reply.calls) == 0 || a.forced != "" {
 		message.Content = &reply.text
 	}
 	for _, c := range reply.calls {
@@ -123,9 +124,17 @@ func (s *Server) prepareChat(req *chatRequest) (Job, *answer, error) {
 	if err != nil {
 		return Job{}, nil, err
 	}
+	forced, err := req.forced(tools)
+	if err != nil {
+		return Job{}, nil, err
+	}
 	messages := req.messages()
 	prompt := renderChat(s.tok, req.Tools, messages)
-	limit, err := req.limit(len(prompt), s.cfg.MaxModelLen, 0)
+	chars := 0
+	for _, m := range messages {
+		chars += utf8.RuneCountInString(m.Text)
+	}
+	limit, err := req.limit(len(prompt), chars, s.cfg.MaxModelLen, 0)
 	if err != nil {
 		return Job{}, nil, err
 	}
@@ -136,7 +145,10 @@ func (s *Server) prepareChat(req *chatRequest) (Job, *answer, error) {
 	}
 	key := promptKey(prompt)
 	var a *answer
-	if turn != nil {
+	if turn != nil && len(turn.calls) > 0 && forced != "" {
+		a = newAnswer(s.tok, "", turn.calls, limit, key) // a forced call comes without text
+		a.forced = forced
+	} else if turn != nil {
 		a = newAnswer(s.tok, turn.text, turn.calls, limit, key)
 	} else {
 		a = freeAnswer(s.tok, &req.sampling, limit, key)
@@ -144,9 +156,13 @@ func (s *Server) prepareChat(req *chatRequest) (Job, *answer, error) {
 	return Job{Prompt: prompt, Output: a.ids, Finish: a.finish, MaxTokens: limit}, a, nil
 }
 
-// answerID is unique per server and the same in every run with the same
-// requests in the same order.
-func (s *Server) answerID(j Job) string {
+// answerID is the client's own name for the request, where it has one. Else it
+// is unique per server and the same in every run with the same requests in the
+// same order.
+func (s *Server) answerID(r *http.Request, j Job) string {
+	if id := r.Header.Get("X-Request-Id"); id != "" {
+		return id
+	}
 	n := uint32(s.requestID())
 	hi := hashBlock(s.cfg.Seed^promptKey(j.Prompt), []uint32{n})
 	return fmt.Sprintf("%016x%08x%08x", hi, uint32(hashBlock(hi, []uint32{n})), n)

@@ -3,6 +3,7 @@ package sim
 import (
 	"net/http"
 	"time"
+	"unicode/utf8"
 )
 
 type completion struct {
@@ -62,17 +63,18 @@ func (s *Server) serveCompletions(w http.ResponseWriter, r *http.Request) {
 	}
 	prompt := req.Prompt.encode(s.tok)
 	if len(prompt) == 0 {
-		fail(w, badRequest("prompt", "1 validation error: prompt: at least one token is required"))
+		fail(w, badRequest("prompt", "prompt: at least one token is required"))
 		return
 	}
-	limit, err := req.limit(len(prompt), s.cfg.MaxModelLen, defaultCompletion)
+	chars := utf8.RuneCountInString(req.Prompt.text)
+	limit, err := req.limit(len(prompt), chars, s.cfg.MaxModelLen, defaultCompletion)
 	if err != nil {
 		fail(w, err)
 		return
 	}
 	a := freeAnswer(s.tok, &req.sampling, limit, promptKey(prompt))
 	job := Job{Prompt: prompt, Output: a.ids, Finish: a.finish, MaxTokens: limit}
-	id, created := "cmpl-"+s.answerID(job), time.Now().Unix()
+	id, created := "cmpl-"+s.answerID(r, job), time.Now().Unix()
 	if req.Stream {
 		s.streamCompletion(w, r, &req, id, created, job, a)
 		return

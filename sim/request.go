@@ -2,6 +2,7 @@ package sim
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 )
@@ -30,7 +31,7 @@ func (p *sampling) check(served string) error {
 		return e
 	}
 	if p.StreamOptions != nil && !p.Stream {
-		return badRequest("stream_options", "Stream options can only be defined when `stream=True`.")
+		return malformed("stream_options", "Stream options can only be defined when `stream=True`.")
 	}
 	if p.N != nil && *p.N != 1 {
 		return badRequest("n", "dail-sim answers with one choice: n must be 1, got %d", *p.N)
@@ -47,22 +48,45 @@ func (p *sampling) check(served string) error {
 	return nil
 }
 
+// maxCharsPerToken is the longest token's length. vLLM does not even encode a
+// text that is longer than its tokens can be.
+const maxCharsPerToken = 128
+
 // limit returns how many tokens the answer may have, or vLLM's error for a
-// context that does not hold them (the wording of 0.15 and later).
-func (p *sampling) limit(promptTokens, maxModelLen, fallback int) (int, error) {
-	room := maxModelLen - promptTokens
-	want := 1
-	switch {
-	case p.MaxTokens != nil:
+// context that does not hold them (the wording of 0.15 and later, held to 0.23's
+// by internal/vllmcontract). chars is the prompt's length as text, 0 where it
+// came as tokens. vLLM stops counting one token after what fits.
+func (p *sampling) limit(tokens, chars, maxModelLen, fallback int) (int, error) {
+	want := fallback
+	if p.MaxTokens != nil {
 		want = *p.MaxTokens
-	case fallback > 0:
-		want = fallback
-	case room > 0:
-		want = room
 	}
-	if want > room {
-		return 0, badRequest("input_tokens", "This model's maximum context length is %d tokens. However, you requested %d output tokens and your prompt contains at least %d input tokens, for a total of at least %d tokens. Please reduce the length of the input prompt or the number of requested output tokens.",
-			maxModelLen, want, promptTokens, promptTokens+want)
+	if want > maxModelLen {
+		return 0, badRequest("max_tokens", "max_tokens=%d cannot be greater than max_model_len=max_total_tokens=%d. Please request fewer output tokens. (parameter=max_tokens, value=%d)",
+			want, maxModelLen, want)
+	}
+	fits := maxModelLen - want
+	tooLong := func(param string, value int, prompt string) error {
+		return badRequest(param, "This model's maximum context length is %d tokens. However, you requested %d output tokens and your prompt contains %s. Please reduce the length of the input prompt or the number of requested output tokens. (parameter=%s, value=%d)",
+			maxModelLen, want, prompt, param, value)
+	}
+	if most := fits * maxCharsPerToken; chars > most {
+		return 0, tooLong("input_text", chars, fmt.Sprintf("%d characters (more than %d characters, which is the upper bound for %d input tokens)", chars, most, fits))
+	}
+	if tokens > fits {
+		atLeast := ""
+		if chars > 0 {
+			tokens = fits + 1
+		}
+		if tokens == fits+1 {
+			atLeast = "at least "
+		}
+		return 0, tooLong("input_tokens", tokens, fmt.Sprintf("%s%d input tokens, for a total of %s%d tokens", atLeast, tokens, atLeast, tokens+want))
+	}
+	if want == 0 { // the whole context
+		if want = maxModelLen - tokens; want == 0 {
+			return 0, badRequest("max_tokens", "max_tokens must be at least 1, got 0.")
+		}
 	}
 	return want, nil
 }
@@ -83,18 +107,41 @@ func (r *chatRequest) check(served string) error {
 		return err
 	}
 	if len(r.Messages) == 0 {
-		return badRequest("messages", "1 validation error: messages: a list with at least one message is required")
+		return malformed("", "messages: a list with at least one message is required")
 	}
 	for i, m := range r.Messages {
 		if m.Role == "" {
-			return badRequest("messages", "1 validation error: messages[%d]: role is required", i)
+			return malformed("", "messages[%d]: role is required", i)
+		}
+		if m.Content.media {
+			return badRequest("", "%s is not a multimodal model", served)
 		}
 	}
-	choice := strings.Trim(string(r.ToolChoice), " \n")
-	if choice != "" && choice != "null" && choice != `"none"` && len(r.Tools) == 0 {
-		return badRequest("tool_choice", "When using `tool_choice`, `tools` must be set.")
+	if choice := strings.TrimSpace(string(r.ToolChoice)); choice != "" && choice != "null" && choice != `"none"` && len(r.Tools) == 0 {
+		return malformed("tool_choice", "When using `tool_choice`, `tools` must be set.")
 	}
 	return nil
+}
+
+// forced returns "required" or "named" where the request's tool_choice leaves no
+// choice. What is called is the cassette's all the same.
+func (r *chatRequest) forced(tools map[string]bool) (string, error) {
+	var named struct {
+		Function struct {
+			Name string `json:"name"`
+		} `json:"function"`
+	}
+	switch choice := strings.TrimSpace(string(r.ToolChoice)); {
+	case choice == "" || choice == "null" || choice == `"none"` || choice == `"auto"`:
+		return "", nil
+	case choice == `"required"`:
+		return "required", nil
+	case json.Unmarshal(r.ToolChoice, &named) != nil || named.Function.Name == "":
+		return "", malformed("tool_choice", "Invalid value for `tool_choice`: %s! Only named tools, \"none\", \"auto\" or \"required\" are supported.", choice)
+	case !tools[named.Function.Name]:
+		return "", malformed("tool_choice", "The tool specified in `tool_choice` does not match any of the specified `tools`")
+	}
+	return "named", nil
 }
 
 // toolNames returns the names of the request's functions.
@@ -107,7 +154,7 @@ func (r *chatRequest) toolNames() (map[string]bool, error) {
 			} `json:"function"`
 		}
 		if err := json.Unmarshal(raw, &t); err != nil || t.Function.Name == "" {
-			return nil, badRequest("tools", "1 validation error: tools[%d]: function.name is required", i)
+			return nil, malformed("", "tools[%d]: function.name is required", i)
 		}
 		names[t.Function.Name] = true
 	}
@@ -117,7 +164,7 @@ func (r *chatRequest) toolNames() (map[string]bool, error) {
 func (r *chatRequest) messages() []message {
 	out := make([]message, len(r.Messages))
 	for i, m := range r.Messages {
-		out[i] = message{Role: m.Role, Text: string(m.Content), ToolCallID: m.ToolCallID}
+		out[i] = message{Role: m.Role, Text: m.Content.text, ToolCallID: m.ToolCallID}
 		for _, c := range m.ToolCalls {
 			out[i].Calls = append(out[i].Calls, toolCall{ID: c.ID, Name: c.Function.Name, Arguments: c.Function.Arguments})
 		}
@@ -133,15 +180,14 @@ type chatMessage struct {
 }
 
 // messageContent is text, or a list of parts whose texts are joined by line
-// ends; a part that is not text (an image) counts as its type's name.
-type messageContent string
+// ends; media is set where a part is not text.
+type messageContent struct {
+	text  string
+	media bool
+}
 
 func (c *messageContent) UnmarshalJSON(raw []byte) error {
-	var text *string
-	if err := json.Unmarshal(raw, &text); err == nil {
-		if text != nil {
-			*c = messageContent(*text)
-		}
+	if err := json.Unmarshal(raw, &c.text); err == nil { // null too
 		return nil
 	}
 	var parts []struct {
@@ -149,17 +195,17 @@ func (c *messageContent) UnmarshalJSON(raw []byte) error {
 		Text string `json:"text"`
 	}
 	if err := json.Unmarshal(raw, &parts); err != nil {
-		return badRequest("messages", "1 validation error: messages: content should be a string or a list of parts with a type")
+		return malformed("", "messages: content should be a string or a list of parts with a type")
 	}
-	texts := make([]string, len(parts))
-	for i, p := range parts {
+	var texts []string
+	for _, p := range parts {
 		if p.Type == "text" {
-			texts[i] = p.Text
+			texts = append(texts, p.Text)
 		} else {
-			texts[i] = "[" + p.Type + "]"
+			c.media = true
 		}
 	}
-	*c = messageContent(strings.Join(texts, "\n"))
+	c.text = strings.Join(texts, "\n")
 	return nil
 }
 
@@ -182,7 +228,7 @@ func (p *completionPrompt) UnmarshalJSON(raw []byte) error {
 	case json.Unmarshal(raw, &texts) == nil && len(texts) == 1:
 		p.text = texts[0]
 	default:
-		return badRequest("prompt", "1 validation error: prompt: should be a string, a list of one string, or a list of token numbers")
+		return malformed("", "prompt: should be a string, a list of one string, or a list of token numbers")
 	}
 	return nil
 }

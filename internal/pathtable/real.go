@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
@@ -96,9 +97,13 @@ func realOverflow(ctx context.Context, s *Stand) Cell {
 	return hears(m)
 }
 
+var number = regexp.MustCompile(`\d{4,}`)
+
 // hears is what an error says to the client: its first sentence.
 func hears(m *message) Cell {
 	first, _, _ := strings.Cut(m.fault, ". ")
+	// The context's length is this server's, not the path's.
+	first = number.ReplaceAllString(first, "N")
 	return lost("the client hears %d: %s", m.status, first)
 }
 

@@ -23,7 +23,7 @@ var lifeTerms = []term{
 				return g.post(ctx, "/v1/messages", object{"messages": user("Never stop."), "max_tokens": 30_000})
 			})
 		})
-	}, simOtherwise: "what it says without a cassette ends by itself"},
+	}, notOnSim: "what it says without a cassette may end before the client leaves"},
 }
 
 // left asks, leaves as soon as the server counts a first token, and waits until
