@@ -52,7 +52,8 @@ func TestClaudeCode(t *testing.T) {
 			rec := &records{}
 			mode.cfg.Upstream, mode.cfg.Model = mustURL(t, u.URL), "m"
 			mode.cfg.Identify, mode.cfg.Trace = tokens.Lookup, rec.add
-			gateway := httptest.NewServer(proxy.NewMessages(mode.cfg))
+			sent := &sentBodies{next: proxy.NewMessages(mode.cfg)}
+			gateway := httptest.NewServer(sent)
 			defer gateway.Close()
 
 			token := tokens.Issue(proxy.Caller{Level: "n1", Agent: 0, Phase: "spec"})
@@ -70,6 +71,9 @@ func TestClaudeCode(t *testing.T) {
 				t.Errorf("out.txt = %q, %v", b, err)
 			}
 			checkClaudeRequests(t, u.seen(), rec)
+			if *update && mode.slow == 0 {
+				sent.write(t, work)
+			}
 		})
 	}
 }
