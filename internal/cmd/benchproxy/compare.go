@@ -125,7 +125,7 @@ func rowsOf(paths []*path, tallies []tally, n int) []row {
 	for i := range rows {
 		r := &rows[i]
 		if d, ok := base["direct"]; ok && r.Path != "direct" {
-			r.OverDirect = &added{r.P50MS - d.P50MS, r.P99MS - d.P99MS}
+			r.AddedP50MS, r.AddedP99MS = r.P50MS-d.P50MS, r.P99MS-d.P99MS
 		}
 		if c, ok := base["copy"]; ok && r.Path != "direct" && r.Path != "copy" {
 			r.OverCopy = &added{r.P50MS - c.P50MS, r.P99MS - c.P99MS}
@@ -137,7 +137,7 @@ func rowsOf(paths []*path, tallies []tally, n int) []row {
 func rowOf(p *path, t tally, n int) row {
 	all := sorted(t.latency)
 	r := row{Path: p.name, Concurrency: n, Requests: len(all), Errors: t.errors,
-		P50MS: ms(quantile(all, 0.5)), P99MS: ms(quantile(all, 0.99)), MaxRSS: t.used.MaxRSS}
+		P50MS: ms(quantile(all, 0.5)), P99MS: ms(quantile(all, 0.99)), RSSMB: float64(t.used.MaxRSS) / 1e6}
 	if t.first != nil {
 		r.FirstError = t.first.Error()
 	}

@@ -56,10 +56,10 @@ func TestQuickRun(t *testing.T) {
 		if r.Requests == 0 || r.Errors != 0 || r.P50MS <= 0 || r.P99MS < r.P50MS || r.PerSecond <= 0 {
 			t.Errorf("row: %+v", r)
 		}
-		if (r.OverDirect != nil) != (r.Path != "direct") || (r.OverCopy != nil) != (r.Path == "native" || r.Path == "destream") {
+		if (r.AddedP50MS != 0) != (r.Path != "direct") || (r.OverCopy != nil) != (r.Path == "native" || r.Path == "destream") {
 			t.Errorf("row %s: compared with the wrong paths: %+v", r.Path, r)
 		}
-		if r.Path != "direct" && (r.Allocs <= 0 || r.AllocBytes < float64(rep.BodyBytes) || r.MaxRSS <= 0) {
+		if r.Path != "direct" && (r.Allocs <= 0 || r.AllocBytes < float64(rep.BodyBytes) || r.RSSMB <= 0) {
 			t.Errorf("row %s: figures of its process: %+v", r.Path, r)
 		}
 	}
@@ -92,9 +92,9 @@ func TestErrorsAreCounted(t *testing.T) {
 func TestJudge(t *testing.T) {
 	rows := func(native, p99, litellm float64) []row {
 		return []row{
-			{Path: "copy", Concurrency: 8, P50MS: 51, P99MS: 52, OverDirect: &added{0.5, 1}},
-			{Path: "native", Concurrency: 8, P50MS: 51 + native, P99MS: p99, OverDirect: &added{0.5 + native, 1}, OverCopy: &added{native, 0}},
-			{Path: "litellm", Concurrency: 8, OverDirect: &added{litellm, 0}},
+			{Path: "copy", Concurrency: 8, P50MS: 51, P99MS: 52, AddedP50MS: 0.5},
+			{Path: "native", Concurrency: 8, P50MS: 51 + native, P99MS: p99, AddedP50MS: 0.5 + native, OverCopy: &added{native, 0}},
+			{Path: "litellm", Concurrency: 8, AddedP50MS: litellm},
 		}
 	}
 	flat := &soakResult{RSS: []float64{1}}
