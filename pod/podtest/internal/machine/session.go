@@ -27,7 +27,7 @@ type session struct {
 func (s *session) serve(reqs <-chan *ssh.Request) {
 	started := false
 	for r := range reqs {
-		ok := false
+		ok, begin := false, func() {}
 		switch r.Type {
 		case "env":
 			var v struct{ Name, Value string }
@@ -40,13 +40,18 @@ func (s *session) serve(reqs <-chan *ssh.Request) {
 				break
 			}
 			started = true
-			ok = s.exec(v.Command, r.Type == "shell") == nil
+			if p, err := s.exec(v.Command, r.Type == "shell"); err == nil {
+				ok, begin = true, func() { go s.run(p) }
+			}
 		case "signal":
 			ok = s.signal(r.Payload)
 		}
 		if r.WantReply {
 			r.Reply(ok, nil)
 		}
+		// Not before the reply: a short command's end closes the channel, and
+		// the client would never hear that it was accepted.
+		begin()
 	}
 	if !started {
 		s.ch.Close()
@@ -79,8 +84,8 @@ func signalName(sig syscall.Signal) string {
 	return "KILL"
 }
 
-// exec starts a command, and goes on with it in the background.
-func (s *session) exec(command string, interactive bool) error {
+// exec starts a command; run goes on with it.
+func (s *session) exec(command string, interactive bool) (proc, error) {
 	sup := s.b.s
 	var theirs [3]*os.File
 	for i := range theirs {
@@ -88,7 +93,7 @@ func (s *session) exec(command string, interactive bool) error {
 		if err != nil {
 			s.closeEnds()
 			closeAll(theirs[:])
-			return err
+			return proc{}, err
 		}
 		if i == 0 {
 			theirs[i], s.ends = r, append(s.ends, w)
@@ -104,11 +109,10 @@ func (s *session) exec(command string, interactive bool) error {
 	closeAll(theirs[:])
 	if err != nil {
 		s.closeEnds()
-		return err
+		return proc{}, err
 	}
 	s.pid = p.pid
-	go s.run(p)
-	return nil
+	return p, nil
 }
 
 // run carries the command's bytes and reports its end. The channel stays open
