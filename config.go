@@ -25,7 +25,7 @@ type Config struct {
 	Hardware  string
 	Quant     string // empty: the hardware's first that the family has
 	GPUs      int
-	Devs      string // "4,8"; empty: the scenario's
+	Devs      string // "4,8", or "auto[:MAX]" to search; empty: the scenario's
 
 	Provider  string // "simulated", "runpod", "ssh" or "endpoint"
 	Endpoint  string // a running server's address, for the provider "endpoint"
@@ -39,6 +39,8 @@ type Config struct {
 	Claude  string // the agent program; empty: the pinned one, installed on demand
 
 	Baseline      bool    // measure one agent first, kept beside the levels
+	Precision     float64 // keep N at work until the judged figures are known to this part of their value; 0: each agent works once
+	Repeat        int     // measure each team size this often, merged; 0: once
 	AllowHostExec bool    // let a real model's commands run on this machine
 	HoursPerMonth float64 // what a month of a GPU is billed for; 0: 730
 
@@ -112,8 +114,10 @@ func (c *Config) Flags(set *flag.FlagSet) {
 func (c *Config) LoadFlags(set *flag.FlagSet) {
 	c.Flags(set)
 	set.StringVar(&c.Benchmark, "benchmark", c.Benchmark, "benchmark `name`, or the path of a scenario.yaml")
-	set.StringVar(&c.Devs, "devs", c.Devs, "team sizes, such as `4,8` (default: the scenario's)")
+	set.StringVar(&c.Devs, "devs", c.Devs, "team sizes, such as `4,8`, or auto[:MAX] to search for the largest that holds, up to MAX (32) (default: the scenario's)")
 	set.BoolVar(&c.Baseline, "baseline", c.Baseline, "measure one agent first, to read the levels against")
+	set.Float64Var(&c.Precision, "precision", c.Precision, "keep all agents at work until the judged figures are known to this `part` of their value, such as 0.05, or the level is 4 times as long (default: each agent does its work once)")
+	set.IntVar(&c.Repeat, "repeat", c.Repeat, "measure each team size this many `times`; the verdict is the worst of them (default: once)")
 }
 
 // InputError is a refusal: something asked for cannot be, and nothing was
@@ -147,7 +151,7 @@ func (c Config) Plan() (*Plan, error) {
 			faults = append(faults, err)
 		}
 	}
-	devs, err := parseDevs(c.Devs)
+	devs, searchMax, err := parseDevs(c.Devs)
 	fault(err)
 	run, err := c.compose(devs)
 	fault(err)
@@ -166,6 +170,15 @@ func (c Config) Plan() (*Plan, error) {
 	if c.HoursPerMonth < 0 || c.HoursPerMonth > 744 {
 		fault(fmt.Errorf("-hours-per-month %g: a month has between 0 and 744 hours", c.HoursPerMonth))
 	}
+	if c.Precision < 0 || c.Precision >= 1 {
+		fault(fmt.Errorf("-precision %g: want a part of the figures between 0 and 1, such as 0.05 for ±5 %%", c.Precision))
+	}
+	switch {
+	case c.Repeat < 0 || c.Repeat > maxRepeat:
+		fault(fmt.Errorf("-repeat %d: want 1 to %d", c.Repeat, maxRepeat))
+	case searchMax > 0 && (c.Repeat > 1 || c.Precision > 0):
+		fault(fmt.Errorf("-devs %s goes on with a level until its verdict is clear; leave -repeat and -precision to fixed team sizes", c.Devs))
+	}
 	if c.Claude != "" {
 		_, err := os.Stat(c.Claude)
 		fault(err)
@@ -182,6 +195,9 @@ func (c Config) Plan() (*Plan, error) {
 		Results:       c.Results,
 		Claude:        c.Claude,
 		Baseline:      c.Baseline,
+		Precision:     c.Precision,
+		Repeat:        c.Repeat,
+		SearchMax:     searchMax,
 		AllowHostExec: c.AllowHostExec,
 		HoursPerMonth: c.HoursPerMonth,
 	}, nil
@@ -234,18 +250,38 @@ func (c Config) layers() (cfg, bench []compose.Layer, err error) {
 	return cfg, bench, nil
 }
 
-// parseDevs reads "4,8". Empty means the scenario's own.
-func parseDevs(s string) ([]int, error) {
-	if strings.TrimSpace(s) == "" {
-		return nil, nil
+// maxRepeat bounds -repeat: beyond it, one longer level says more.
+const maxRepeat = 20
+
+// parseDevs reads "4,8", or "auto" and "auto:16", whose largest size is then
+// the only one that the composition knows. Empty means the scenario's own.
+func parseDevs(s string) (devs []int, searchMax int, err error) {
+	s = strings.TrimSpace(s)
+	if s == "" {
+		return nil, 0, nil
 	}
-	var devs []int
-	for _, f := range strings.Split(s, ",") {
+	size := func(f string) (int, error) {
 		n, err := strconv.Atoi(strings.TrimSpace(f))
 		if err != nil || n < 1 {
-			return nil, fmt.Errorf("-devs %q: %q is no team size; want whole numbers of at least 1, such as 4,8", s, strings.TrimSpace(f))
+			return 0, fmt.Errorf("-devs %q: %q is no team size; want whole numbers of at least 1, such as 4,8, or auto, or auto:16", s, strings.TrimSpace(f))
+		}
+		return n, nil
+	}
+	if first, rest, limited := strings.Cut(s, ":"); first == "auto" {
+		searchMax = DefaultMaxDevs
+		if limited {
+			if searchMax, err = size(rest); err != nil {
+				return nil, 0, err
+			}
+		}
+		return []int{searchMax}, searchMax, nil
+	}
+	for _, f := range strings.Split(s, ",") {
+		n, err := size(f)
+		if err != nil {
+			return nil, 0, err
 		}
 		devs = append(devs, n)
 	}
-	return devs, nil
+	return devs, 0, nil
 }

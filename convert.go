@@ -37,7 +37,9 @@ func (r *runner) newReport() *report.Report {
 		SLO: report.SLO{
 			MaxTTFT: run.Benchmark.SLO.MaxTTFT, MinTPS: run.Benchmark.SLO.MinTPS, Percentile: run.Benchmark.SLO.Percentile,
 		},
-		Devs: run.Devs,
+	}
+	if r.plan.SearchMax == 0 {
+		rep.Devs = run.Devs
 	}
 	if rep.PriceUSDPerGPUHour == run.Hardware.PriceUSDPerGPUHour {
 		rep.PriceAsOf = run.Hardware.PriceAsOf
@@ -77,14 +79,50 @@ func (r *runner) newLevel(m *measured) report.Level {
 		r.report.Source = report.Simulated
 	}
 	l := r.report.NewLevel(m.n, slo.Evaluate(m.whole, criteria), list)
-	if m.allActive != nil {
-		w := report.WindowOf(slo.Evaluate(m.allActive, criteria))
-		l.Window.AllNActive = &w
+	l.Window.Whole.Confidence = m.confWhole
+	if len(m.series.Snapshots) > 0 {
+		l.Series = seriesName(m.name)
 	}
+	l.Notes = append(l.Notes, m.notes...)
 	perceived := slo.Perceive(m.records)
 	l.Perceived = &perceived
 	l.Harness = harnessOf(m.usage, m.records)
+	if m.stopped != "" {
+		l.Stop(m.stopped)
+	}
+	if m.allActive != nil {
+		l.Narrow(slo.Evaluate(m.allActive, criteria))
+		l.Window.AllNActive.Confidence = m.confActive
+	}
+	d := slo.Deliver(m.n, spansOf(m))
+	d.Retries = perceived.Retries
+	l.Deliver(d)
 	return l
+}
+
+// spansOf is when each agent was at work: from its first request to the end of
+// its last round.
+func spansOf(m *measured) []slo.Span {
+	var spans []slo.Span
+	for _, a := range m.agents {
+		s := slo.Span{Agent: a.Agent, End: a.End}
+		for _, rec := range m.records {
+			if rec.Agent == a.Agent && (s.Start.IsZero() || rec.Arrival.Before(s.Start)) {
+				s.Start = rec.Arrival
+			}
+		}
+		if s.Start.IsZero() {
+			continue // it never sent a request
+		}
+		if m.stopped == "" {
+			s.Failed = a.Reason
+		}
+		if n := len(a.Later); n > 0 {
+			s.End = a.Later[n-1].End
+		}
+		spans = append(spans, s)
+	}
+	return spans
 }
 
 // agentOf turns one agent's result into the report's form, with its own share
@@ -104,6 +142,9 @@ func agentOf(a agents.Result, all []trace.Record) report.Agent {
 		Finished:   a.OK,
 		Unfinished: a.Reason,
 		Perceived:  &perceived,
+	}
+	if len(a.Later) > 0 {
+		out.Rounds = 1 + len(a.Later)
 	}
 	for _, p := range a.Phases {
 		t := tokensOf(p.Tokens)

@@ -44,6 +44,15 @@ type Plan struct {
 	// Results is the folder of the reports; empty is "results".
 	Results string
 
+	// SearchMax, above 0, searches for the largest team up to it that holds,
+	// instead of measuring Run.Devs.
+	SearchMax int
+	// Precision, above 0, keeps all agents at work until the figures that are
+	// judged are known to that part of their value.
+	Precision float64
+	// Repeat is how often each team size is measured; below 2: once.
+	Repeat int
+
 	Baseline      bool
 	AllowHostExec bool
 	HoursPerMonth float64 // 0: 730

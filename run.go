@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -199,14 +200,33 @@ func (r *runner) measureAll(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if r.plan.SearchMax > 0 {
+		return r.search(ctx, g)
+	}
 	r.pod.Meter.Mark(stepGeneration)
 	for _, n := range run.Devs {
-		m, err := r.level(g, n, levelName(n)).measure(ctx)
+		if err := r.measureLevel(ctx, g, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// measureLevel measures one team size, as often as was asked for.
+func (r *runner) measureLevel(ctx context.Context, g *gateway, n int) error {
+	var repeats []report.Level
+	for i := range max(1, r.plan.Repeat) {
+		m, err := r.level(g, n, repeatName(n, i)).measure(ctx)
 		if err != nil {
 			return err
 		}
-		l := r.newLevel(m)
-		r.report.ByDevs = append(r.report.ByDevs, l)
+		repeats = append(repeats, r.newLevel(m))
+		l := report.Merge(repeats)
+		if i == 0 {
+			r.report.ByDevs = append(r.report.ByDevs, l)
+		} else {
+			r.report.ByDevs[len(r.report.ByDevs)-1] = l
+		}
 		if err := r.save(l); err != nil {
 			return err
 		}
@@ -237,16 +257,19 @@ func (r *runner) begin() error {
 
 func (r *runner) level(g *gateway, n int, name string) *level {
 	return &level{
-		n:        n,
-		name:     name,
-		dir:      r.levelDir(name),
-		run:      r.plan.Run,
-		agent:    r.agent,
-		runner:   r.local,
-		gateway:  g,
-		endpoint: r.pod.Endpoint.String(),
-		display:  r.display,
-		stall:    r.plan.Pod.Limits.Stall(n),
+		n:         n,
+		name:      name,
+		dir:       r.levelDir(name),
+		series:    filepath.Join(filepath.Dir(r.place.Report()), seriesName(name)),
+		run:       r.plan.Run,
+		agent:     r.agent,
+		runner:    r.local,
+		gateway:   g,
+		endpoint:  r.pod.Endpoint.String(),
+		display:   r.display,
+		stall:     r.plan.Pod.Limits.Stall(n),
+		criteria:  r.report.SLO.Criteria(),
+		precision: r.plan.Precision,
 	}
 }
 
@@ -304,9 +327,29 @@ func (r *runner) judgeAll(ctx context.Context) error {
 	}
 	for i := range r.report.ByDevs {
 		l := &r.report.ByDevs[i]
-		judge(l, levelName(l.Devs))
+		switch {
+		case l.Repeats != nil:
+			for k := range l.Repeats.Levels {
+				judge(&l.Repeats.Levels[k], repeatName(l.Devs, k))
+			}
+			*l = report.Merge(l.Repeats.Levels)
+			errs = append(errs, r.report.Write(r.place.Report()))
+		case l.Gates == report.GatesPending:
+			judge(l, levelName(l.Devs))
+		}
 	}
 	return errors.Join(errs...)
+}
+
+// seriesName is the file of a level's time series, beside the report.
+func seriesName(level string) string { return "series-" + level + ".csv" }
+
+// repeatName is how the i-th measurement of a team size is called.
+func repeatName(n, i int) string {
+	if i == 0 {
+		return levelName(n)
+	}
+	return fmt.Sprintf("%s-repeat%d", levelName(n), i+1)
 }
 
 // gatesOf turns the scenario's gates into values.

@@ -24,13 +24,15 @@ type watch struct {
 	onAll    func()       // called once, when all N have had an answer
 	onFirst  func()       // called once, when the first agent ends
 	first    sync.Once
+	once     map[int]bool // agents that have done their work once
+	onRound  func()       // called once, when all N have
 }
 
 func newWatch(d *progress.Display, title string, n, phases int) *watch {
 	w := &watch{
 		display: d, title: title, began: time.Now(),
-		rows: make([]progress.Row, n), reqs: make([]int, n), answered: map[int]bool{},
-		onAll: func() {}, onFirst: func() {},
+		rows: make([]progress.Row, n), reqs: make([]int, n), answered: map[int]bool{}, once: map[int]bool{},
+		onAll: func() {}, onFirst: func() {}, onRound: func() {},
 	}
 	for i := range w.rows {
 		w.rows[i] = progress.Row{Name: fmt.Sprintf("agent %d", i), State: "waiting", Of: phases}
@@ -66,7 +68,16 @@ func (w *watch) observe(e agents.Event) {
 		} else {
 			w.display.Detail("%s: %s done (%d requests)", row.Name, e.Phase, e.Requests)
 		}
+	case agents.AgentAgain:
+		row.Done = 0
+		w.done(e.Agent)
+		if e.Detail != "" {
+			w.display.Note("%s: failed, and begins again: %s", row.Name, e.Detail)
+		} else {
+			w.display.Detail("%s: done, and begins again to keep the load up", row.Name)
+		}
 	case agents.AgentEnd:
+		w.done(e.Agent)
 		row.State = "done"
 		if e.Detail != "" {
 			row.State = "failed"
@@ -74,4 +85,14 @@ func (w *watch) observe(e agents.Event) {
 		w.first.Do(func() { w.onFirst() })
 	}
 	w.display.Show(fmt.Sprintf("%s  %s", w.title, time.Since(w.began).Round(time.Second)), w.rows)
+}
+
+// done notes that an agent has done its work once.
+func (w *watch) done(agent int) {
+	if !w.once[agent] {
+		w.once[agent] = true
+		if len(w.once) == len(w.rows) {
+			w.onRound()
+		}
+	}
 }

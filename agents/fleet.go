@@ -41,6 +41,11 @@ type Fleet struct {
 	// Observe is told what happens, as it happens; nil for nobody. It is
 	// called by one goroutine at a time, and the agents wait for it.
 	Observe func(Event)
+	// Enough keeps N agents at work. While it is open, an agent that has done its
+	// phases does them again, in a fresh workspace; when it is closed, what is
+	// under way of such a later round is ended. Every agent does its first round
+	// to the end. Nil: one round.
+	Enough <-chan struct{}
 	// Linger is how long an agent may take to exit after its result before it
 	// is made to. 0: 10 seconds.
 	Linger time.Duration
@@ -56,6 +61,7 @@ const defaultLinger = 10 * time.Second
 
 // Why an agent was stopped.
 var (
+	errEnough   = errors.New("enough was measured")
 	errLingered = errors.New("it did not exit after its result")
 	errTimeout  = errors.New("its time was up")
 )
@@ -108,11 +114,23 @@ func (f Fleet) Run(ctx context.Context) ([]Result, error) {
 	}
 	r := &run{Fleet: f}
 	results := make([]Result, f.N)
+	again, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	if f.Enough == nil {
+		end(errEnough)
+	}
+	go func() {
+		select {
+		case <-f.Enough: // a nil channel: never
+			end(errEnough)
+		case <-again.Done():
+		}
+	}()
 	// A group without a context: nobody's failure is anybody else's.
 	var g errgroup.Group
 	for i := range f.N {
 		g.Go(func() error {
-			results[i] = r.agent(ctx, i)
+			results[i] = r.agent(ctx, again, i)
 			return nil
 		})
 	}
@@ -123,22 +141,37 @@ func (f Fleet) Run(ctx context.Context) ([]Result, error) {
 	return results, nil
 }
 
-// agent runs one agent through its phases.
-func (f *run) agent(ctx context.Context, i int) (r Result) {
-	dir, err := filepath.Abs(filepath.Join(f.Dir, fmt.Sprintf("agent%d", i)))
+// agent runs one agent: its first round, and further ones while there is not
+// enough. An agent that got no answer in a round would get none in the next.
+func (f *run) agent(ctx, again context.Context, i int) (r Result) {
+	f.tell(Event{Time: time.Now(), Agent: i, Kind: AgentStart})
+	defer func() { f.tell(Event{Time: time.Now(), Agent: i, Kind: AgentEnd, Detail: r.Reason}) }()
+	r = f.round(ctx, i, 0)
+	for last := r; again.Err() == nil && last.requests() > 0; r.Later = append(r.Later, last) {
+		f.tell(Event{Time: time.Now(), Agent: i, Kind: AgentAgain, Detail: last.Reason})
+		last = f.round(again, i, len(r.Later)+1)
+	}
+	return r
+}
+
+// round runs one agent once through its phases.
+func (f *run) round(ctx context.Context, i, round int) (r Result) {
+	name := fmt.Sprintf("agent%d", i)
+	if round > 0 {
+		name = fmt.Sprintf("agent%d-again%d", i, round)
+	}
+	dir, err := filepath.Abs(filepath.Join(f.Dir, name))
 	r = Result{Agent: i, Workspace: filepath.Join(dir, "workspace"), Start: time.Now()}
-	f.tell(Event{Time: r.Start, Agent: i, Kind: AgentStart})
 	defer func() {
 		r.End = time.Now()
 		r.OK = r.Reason == ""
-		f.tell(Event{Time: r.End, Agent: i, Kind: AgentEnd, Detail: r.Reason})
 	}()
 	if err != nil {
 		r.Reason = err.Error()
 		return r
 	}
 	place, err := f.Runner.Open(ctx, PlaceSpec{
-		Name: f.Name + fmt.Sprintf("-agent%d", i), Workspace: r.Workspace, Seed: f.Seed, Gateway: f.BaseURL,
+		Name: f.Name + "-" + name, Workspace: r.Workspace, Seed: f.Seed, Gateway: f.BaseURL,
 	})
 	if err != nil {
 		r.Reason = fmt.Sprintf("no place to work: %v", err)

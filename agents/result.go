@@ -39,6 +39,7 @@ const (
 	ToolError  Kind = "tool-error"
 	Retry      Kind = "retry"
 	PhaseEnd   Kind = "phase-end"
+	AgentAgain Kind = "agent-again" // it begins another round; see Fleet.Enough
 	AgentEnd   Kind = "agent-end"
 )
 
@@ -46,7 +47,7 @@ const (
 type Event struct {
 	Time  time.Time
 	Agent int
-	Phase string // empty for AgentStart and AgentEnd
+	Phase string // empty for AgentStart, AgentAgain and AgentEnd
 	Kind  Kind
 	// Detail is the tool's name, the retry's cause, or the reason why a phase
 	// or an agent failed (empty where it succeeded).
@@ -67,6 +68,18 @@ type Result struct {
 	// OK says that every phase was run and succeeded. Reason says why not.
 	OK     bool   `json:"ok"`
 	Reason string `json:"reason,omitempty"`
+	// Later are the rounds after the first, in which it did its phases again to
+	// keep the load up; the last one was cut off. See Fleet.Enough.
+	Later []Result `json:"later,omitempty"`
+}
+
+// requests is how many model requests were answered.
+func (r Result) requests() int {
+	n := 0
+	for _, p := range r.Phases {
+		n += p.Turns
+	}
+	return n
 }
 
 // Tokens counts one session's tokens, as the client adds up what the server

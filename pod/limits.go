@@ -107,6 +107,12 @@ func (c ceilings) buys(usdPerHour float64) time.Duration {
 	return time.Duration(c.total / usdPerHour * float64(time.Hour))
 }
 
+// Life is how long a machine of this price may live, from its creation: the
+// run's limit, or what MaxUSD buys of it.
+func (o Options) Life(usdPerHour float64) time.Duration {
+	return ceilings{total: o.MaxUSD}.life(o.Limits.withDefaults().Run, usdPerHour)
+}
+
 // life is how long a machine may live: the limit, or what the money buys.
 func (c ceilings) life(limit time.Duration, usdPerHour float64) time.Duration {
 	if c.total > 0 && usdPerHour > 0 {

@@ -14,8 +14,11 @@ type Agent struct {
 	Gates  []Gate `json:"gates"`
 	Tokens Tokens `json:"tokens"`
 	// WallTime is from the agent's start to its end, in seconds.
-	WallTime    float64 `json:"wall_time"`
-	GateTimeout bool    `json:"gate_timeout,omitempty"`
+	WallTime float64 `json:"wall_time"`
+	// Rounds is how often it began its work, where it was kept busy; its phases,
+	// tokens and gates are the first round's.
+	Rounds      int  `json:"rounds,omitempty"`
+	GateTimeout bool `json:"gate_timeout,omitempty"`
 
 	// Finished is set where every phase was run and succeeded; Unfinished says
 	// why it is not.

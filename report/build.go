@@ -130,7 +130,13 @@ func tokensPerDev(agents []Agent) int64 {
 // an API error and passed every gate, and every agent made at least one tool
 // call. A level whose gates could not be judged is not valid either. An
 // invalid level never holds the SLO.
+//
+// A level whose agents were stopped, because it does not hold, has no gates to
+// judge.
 func Finish(l Level) Level {
+	if l.Gates == GatesSkipped {
+		return l
+	}
 	l.Agents = slices.Clone(l.Agents)
 	l.AgentsOK = 0
 	idle, unjudged := 0, ""
@@ -167,9 +173,7 @@ func Finish(l Level) Level {
 	valid := l.InvalidReason == ""
 	l.Valid = &valid
 	if !valid {
-		never := false
-		l.HoldsSLO, l.HoldsSLOCertain, l.HoldsSLOP90 = false, false, &never
-		l.Verdict = "does not hold: the load was not real: " + l.InvalidReason
+		l.deny("does not hold: the load was not real: " + l.InvalidReason)
 	}
 	return l
 }
@@ -330,6 +334,7 @@ func (r *Report) Faults() []string {
 	}
 	for _, l := range r.ByDevs {
 		switch {
+		case l.Gates == GatesSkipped:
 		case l.Valid == nil:
 			faults = append(faults, fmt.Sprintf("the gates of the level of %d have not run", l.Devs))
 		case !*l.Valid:

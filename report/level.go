@@ -13,6 +13,9 @@ import (
 const (
 	GatesPending = "pending" // not run yet: Valid is nil
 	GatesScored  = "scored"
+	// GatesSkipped: the agents were stopped before their work was done, because
+	// the verdict was clear; Valid stays nil. Only a level that does not hold.
+	GatesSkipped = "skipped"
 )
 
 // Level is one team size. Times are in seconds, speeds in tokens per second of
@@ -84,10 +87,21 @@ type Level struct {
 	EffectiveConcurrency *float64  `json:"effective_concurrency,omitempty"`
 	CassetteMismatches   int       `json:"cassette_mismatches,omitempty"`
 
+	// Delivered is the load that was really there. A level that fell short of its
+	// N never holds.
+	Delivered *slo.Delivered `json:"delivered,omitempty"`
 	Perceived *slo.Perceived `json:"perceived,omitempty"`
 	Window    *Windows       `json:"window,omitempty"`
 	Harness   *Harness       `json:"harness,omitempty"`
-	Agents    []Agent        `json:"agents"`
+	// Series names the file beside the report with the level's time series:
+	// running, waiting, KV use, tokens, once a second.
+	Series string `json:"series,omitempty"`
+	// Stopped says why the agents were stopped before their work was done: a
+	// search does so where the verdict is clear.
+	Stopped string `json:"stopped,omitempty"`
+	// Repeats holds the levels that this one was merged from.
+	Repeats *Repeats `json:"repeats,omitempty"`
+	Agents  []Agent  `json:"agents"`
 	// Notes are what a reader of the figures should know.
 	Notes []string `json:"notes,omitempty"`
 }
@@ -121,6 +135,9 @@ type Window struct {
 	Bounds               map[string]Bound `json:"bounds,omitempty"`
 	TokensPerHour        *float64         `json:"tokens_per_hour,omitempty"`
 	EffectiveConcurrency *float64         `json:"effective_concurrency,omitempty"`
+	// Confidence is how far the figures may be off because the window ended;
+	// nil where it was too short to say.
+	Confidence *slo.Confidence `json:"confidence,omitempty"`
 }
 
 // Harness is the health of the machine that made the load.

@@ -70,6 +70,8 @@ type Report struct {
 	Tokens    Tokens     `json:"tokens"`             // all levels' agents, as the client counted
 	ModelMeta *ModelMeta `json:"model_meta,omitempty"`
 	ThetaMax  *ThetaMax  `json:"theta_max,omitempty"`
+	// Capacity is the largest team that holds, where the run searched for it.
+	Capacity *Capacity `json:"capacity,omitempty"`
 	// UtilizationBasis names the yardstick of the levels' utilization:
 	// "theta_max", or "best_level" where no probe was made and there are at
 	// least two levels; empty where there is neither.

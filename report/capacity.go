@@ -1,0 +1,32 @@
+package report
+
+import "github.com/x/dail/slo"
+
+// Capacity is what a search for the largest team found, and what it took.
+type Capacity struct {
+	// Holds is the largest team measured that holds, 0 where none did; Fails the
+	// smallest one that does not, 0 where all did.
+	Holds int `json:"holds"`
+	Fails int `json:"fails,omitempty"`
+	// The capacity lies from Low to High, with the probability Confidence; see
+	// slo.Capacity.
+	Low        int     `json:"low"`
+	High       int     `json:"high"`
+	Confidence float64 `json:"confidence"`
+	// Max is the largest team that was asked for.
+	Max int `json:"max"`
+	// Asked are the team sizes in the order in which they were measured.
+	Asked []int `json:"asked"`
+	// AgentMinutes is Σ agents × minutes over the levels; Seconds their length,
+	// the judging of their work in between included; CostUSD that time's price.
+	AgentMinutes float64 `json:"agent_minutes"`
+	Seconds      float64 `json:"seconds"`
+	CostUSD      float64 `json:"cost_usd"`
+	// Stopped says why the search ended before it was done; empty where it was.
+	Stopped string `json:"stopped,omitempty"`
+}
+
+// Found takes over what the search knows by now.
+func (c *Capacity) Found(f slo.Capacity) {
+	c.Holds, c.Fails, c.Low, c.High, c.Confidence = f.Holds, f.Fails, f.Low, f.High, f.Confidence
+}
