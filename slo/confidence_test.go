@@ -59,7 +59,7 @@ func (c *counts) page() string {
 
 // load is one level's seconds: requests of a time to first token and a time
 // per token around the given means, whose neighbours hang together over some
-// ten seconds, as those of a busy server do.
+// five seconds, as those of a busy server do.
 func load(t testing.TB, seed uint64, seconds int, ttft, itl float64) slo.Series {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	c := &counts{ttft: bins{bounds: ttftBounds}, itl: bins{bounds: itlBounds}, e2e: bins{bounds: e2eBounds}}
@@ -67,7 +67,7 @@ func load(t testing.TB, seed uint64, seconds int, ttft, itl float64) slo.Series 
 	var got slo.Series
 	for i := range seconds + 1 {
 		got.Snapshots = append(got.Snapshots, parse(t, c.page(), time.Duration(i)*time.Second))
-		mood = 0.9*mood + 0.1*rng.NormFloat64()
+		mood = 0.8*mood + 0.2*rng.NormFloat64()
 		for range rng.IntN(5) {
 			c.prompt, c.generation = c.prompt+1000, c.generation+21
 			first := ttft * (1 + mood) * math.Exp(0.3*rng.NormFloat64())
@@ -84,36 +84,33 @@ func load(t testing.TB, seed uint64, seconds int, ttft, itl float64) slo.Series 
 	return got
 }
 
-// Most intervals hold what a very long measurement of the same load says. An
-// interval that ignored that neighbours hang together would hold it in half of
-// the cases only.
+// Most intervals hold the truth, which is known: the means that the load is
+// drawn from. Intervals that took the seconds for independent would hold it in
+// half of the cases.
 func TestIntervalsHoldTheTruth(t *testing.T) {
-	c := slo.Criteria{MaxTTFT: 10, MinTPS: 1}
-	w, err := load(t, 999, 6000, 0.5, 0.03).Window()
-	if err != nil {
-		t.Fatal(err)
+	const trials, ttft, itl = 40, 0.5, 0.03
+	truth := map[string]float64{
+		"mean_ttft":       ttft * math.Exp(0.3*0.3/2),
+		"mean_tps":        1 / (itl * math.Exp(0.1*0.1/2)),
+		"tokens_per_hour": 2 * 1021 * 3600, // 0 to 4 requests a second
 	}
-	truth := slo.Evaluate(w, c)
 	held := map[string]int{}
-	const trials = 40
 	for seed := range uint64(trials) {
-		got, ok := load(t, seed, 300, 0.5, 0.03).Confidence(0.95, c)
+		got, ok := load(t, seed, 160, ttft, itl).Confidence(0.95, slo.Criteria{MaxTTFT: 10, MinTPS: 1})
 		if !ok {
-			t.Fatal("no confidence of five minutes")
+			t.Fatal("no confidence of 160 s")
 		}
-		for key, want := range map[string]float64{"mean_ttft": truth.MeanTTFT, "mean_tps": truth.MeanTPS, "tokens_per_hour": truth.TokensPerHour} {
+		for key, want := range truth {
 			if i := got.Intervals[key]; i.Low <= want && want <= i.High {
 				held[key]++
 			}
 		}
 	}
-	for key, n := range held {
-		if n < trials*88/100 {
-			t.Errorf("%s: %d of %d intervals of 95 %% hold the truth", key, n, trials)
+	for key := range truth {
+		t.Logf("%s: %d of %d intervals hold the truth", key, held[key], trials)
+		if held[key] < trials*85/100 {
+			t.Errorf("%s: %d of %d intervals of 95 %% hold the truth", key, held[key], trials)
 		}
-	}
-	if len(held) != 3 {
-		t.Errorf("%v", held)
 	}
 }
 
@@ -136,7 +133,7 @@ func TestConfidence(t *testing.T) {
 		t.Errorf("a slow server holds in %v of the windows", slow.Holds)
 	}
 	// 50 ms is a bound of the buckets, and a tenth of the steps are slower.
-	if edge, _ := load(t, 1, 200, 0.2, 0.041).Confidence(0.95, c); edge.Holds <= 0.01 || edge.Holds >= 0.99 {
+	if edge, _ := load(t, 1, 200, 0.2, 0.040).Confidence(0.95, c); edge.Holds <= 0.01 || edge.Holds >= 0.99 {
 		t.Errorf("a server at the limit holds in %v of the windows", edge.Holds)
 	}
 	if longer, _ := load(t, 1, 2000, 0.2, 0.02).Confidence(0.95, c); longer.Intervals["mean_tps"].RelativeHalfWidth() > fast.Intervals["mean_tps"].RelativeHalfWidth() {
