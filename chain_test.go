@@ -72,6 +72,7 @@ func ask(url, token string) error {
 		if resp.StatusCode != http.StatusOK || !bytes.Contains(text, []byte("message_stop")) {
 			return fmt.Errorf("%s: %s", resp.Status, text)
 		}
+		fmt.Println("answered")
 	}
 	return os.WriteFile("asked.txt", nil, 0o644)
 }
@@ -85,7 +86,7 @@ func (asker) Command(job agents.Job) (agents.Command, error) {
 	}, err
 }
 func (asker) Reader() agents.Reader                 { return asker{} }
-func (asker) Line(time.Time, []byte) []agents.Event { return nil }
+func (asker) Line(time.Time, []byte) []agents.Event { return []agents.Event{{Kind: agents.Request}} }
 func (asker) Done() bool                            { return false }
 func (asker) Result(end agents.End) (agents.PhaseResult, bool) {
 	ok := end.Exit.Code == 0 && end.Stopped == nil
@@ -117,13 +118,15 @@ func askPlan(t *testing.T) *dail.Plan {
 	return plan
 }
 
+// knownServer serves the plan's model at exactly these times.
+func knownServer(plan *dail.Plan, ttft, itl time.Duration) pod.Provider {
+	return &pod.Simulated{Config: &sim.Config{Step: sim.Fixed{TTFT: ttft, ITL: itl}, Model: plan.Run.Serving.ServedModelName}}
+}
+
 func knownWith(t *testing.T, ttft, itl time.Duration, change func(*dail.Plan)) *report.Report {
 	t.Helper()
 	plan := askPlan(t)
-	plan.Provider = &pod.Simulated{Config: &sim.Config{
-		Step:  sim.Fixed{TTFT: ttft, ITL: itl},
-		Model: plan.Run.Serving.ServedModelName,
-	}}
+	plan.Provider = knownServer(plan, ttft, itl)
 	change(plan)
 	rep, err := dail.Run(t.Context(), plan)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 // agents' first round it may take so many times as long again: a search, which
 // has other levels to measure, once.
 const (
-	lookEvery         = 5 * time.Second
+	lookEvery         = 2 * time.Second
 	precisionRounds   = 3
 	searchExtraRounds = 1
 )

@@ -96,6 +96,62 @@ func TestFleetRunsAllPhasesOfAllAgents(t *testing.T) {
 	}
 }
 
+// While there is not enough, agents that have done their work do it again, in a
+// fresh workspace; what is under way at the end of it is cut off, the first
+// round of the slowest one is not.
+func TestFleetKeepsItsAgentsAtWork(t *testing.T) {
+	f := fake(t, 3, "note", "only agent1:crash")
+	enough := make(chan struct{})
+	f.Enough = enough
+	again, ended := map[int]int{}, map[int]int{}
+	f.Observe = func(e agents.Event) {
+		switch e.Kind {
+		case agents.AgentAgain:
+			again[e.Agent]++
+			if again[0] == 2 && again[1] == 2 && again[2] == 2 {
+				close(enough)
+			}
+		case agents.AgentEnd:
+			ended[e.Agent]++
+		}
+	}
+	results, err := f.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	workspaces := map[string]bool{}
+	for i, r := range results {
+		if r.OK != (i != 1) || len(r.Phases) == 0 || len(r.Later) != again[i] || again[i] < 2 || ended[i] != 1 {
+			t.Errorf("agent %d: OK %v (%s), %d later rounds, began again %d times, ended %d times", i, r.OK, r.Reason, len(r.Later), again[i], ended[i])
+		}
+		for _, round := range append([]agents.Result{r}, r.Later...) {
+			if workspaces[round.Workspace] {
+				t.Errorf("%s was used twice", round.Workspace)
+			}
+			workspaces[round.Workspace] = true
+			if _, err := os.Stat(filepath.Join(round.Workspace, "second")); err == nil {
+				t.Errorf("%s is not fresh", round.Workspace)
+			}
+			if round.Agent != i || round.End.Before(round.Start) {
+				t.Errorf("%+v", round)
+			}
+		}
+		if last := r.Later[len(r.Later)-1]; i != 1 && !last.OK && !strings.Contains(last.Reason, "enough was measured") {
+			t.Errorf("the last round of %d ended with %q", i, last.Reason)
+		}
+	}
+}
+
+// An agent that gets no answer is not started again and again.
+func TestFleetDoesNotSpinOnAnAgentThatCannotWork(t *testing.T) {
+	f := fake(t, 2, "crash")
+	f.Enough = make(chan struct{}) // for ever
+	results, err := f.Run(t.Context())
+	if err != nil || len(results[0].Later) != 0 || len(results[1].Later) != 0 {
+		t.Errorf("%v, %+v", err, results)
+	}
+}
+
 func TestFleetFailureSparesTheNeighbours(t *testing.T) {
 	results, err := fake(t, 3, "only agent1:crash", "ok").Run(t.Context())
 	if err != nil {

@@ -332,6 +332,9 @@ func (r *Report) Faults() []string {
 			faults = append(faults, fmt.Sprintf("the level of %d was not measured", n))
 		}
 	}
+	if r.Capacity != nil && r.Capacity.Stopped != "" {
+		faults = append(faults, "the search for the largest team was not finished: "+r.Capacity.Stopped)
+	}
 	for _, l := range r.ByDevs {
 		switch {
 		case l.Gates == GatesSkipped:

@@ -1,6 +1,10 @@
 package report
 
-import "github.com/x/dail/slo"
+import (
+	"fmt"
+
+	"github.com/x/dail/slo"
+)
 
 // Capacity is what a search for the largest team found, and what it took.
 type Capacity struct {
@@ -29,4 +33,20 @@ type Capacity struct {
 // Found takes over what the search knows by now.
 func (c *Capacity) Found(f slo.Capacity) {
 	c.Holds, c.Fails, c.Low, c.High, c.Confidence = f.Holds, f.Fails, f.Low, f.High, f.Confidence
+}
+
+// sentence is the capacity for a person.
+func (c *Capacity) sentence(source Source) string {
+	found := slo.Capacity{Holds: c.Holds, Fails: c.Fails, Low: c.Low, High: c.High}.String()
+	if c.Holds == c.Max {
+		found = fmt.Sprintf("at least %d developers, the most that was asked for", c.Max)
+	}
+	text := fmt.Sprintf("Capacity: %s, %.0f %% sure", found, 100*c.Confidence)
+	if l := label(source); l != "" {
+		text += " (" + l + ")"
+	}
+	if c.Stopped != "" {
+		text += "; the search was not finished: " + c.Stopped
+	}
+	return text + fmt.Sprintf("; %d levels, %.0f agent-minutes, $%.2f of pod time", len(c.Asked), c.AgentMinutes, c.CostUSD)
 }

@@ -43,6 +43,9 @@ func Text(r *Report, colour bool) string {
 	}
 	v.remarks(r)
 	v.timeline(r)
+	if r.Capacity != nil {
+		v.line("%s", r.Capacity.sentence(r.Source))
+	}
 	v.line("%s", Answer(r))
 	return v.b.String()
 }
@@ -129,8 +132,11 @@ func row(name string, l Level) []cell {
 		}
 	}
 	gates := fmt.Sprintf("%d/%d", passed, len(l.Agents))
-	if l.Gates == GatesPending {
+	switch l.Gates {
+	case GatesPending:
 		gates = "pending"
+	case GatesSkipped: // the agents were stopped: there is no work to judge
+		gates = "–"
 	}
 	firstByte := "–"
 	if l.Perceived != nil && l.Perceived.FirstByte != nil {
@@ -163,6 +169,8 @@ func (l Level) uncertain() bool {
 
 func valid(l Level) cell {
 	switch {
+	case l.Gates == GatesSkipped:
+		return cell{text: "–"}
 	case l.Valid == nil:
 		return cell{text: "pending", colour: yellow}
 	case *l.Valid:
@@ -227,6 +235,15 @@ func (v *view) remarks(r *Report) {
 			say("%d: BAD, %s", l.Devs, reason(l))
 		case l.Verdict != "" && (!l.HoldsSLO || l.uncertain()): // else the row says it all
 			say("%d: %s", l.Devs, l.Verdict)
+		}
+		if l.Stopped != "" {
+			say("%d: its agents were stopped: %s", l.Devs, l.Stopped)
+		}
+		if d := l.Delivered; d != nil && d.Failed > 0 {
+			say("%d: %d of its agents ended before their work was done; %.1f were at work on average", l.Devs, d.Failed, d.ActiveMean)
+		}
+		if p := l.Repeats; p != nil {
+			say("%d: the mean of %d repeats; mean tok/s varied by %.1f %%, mean TTFT by %.1f %% (CV)", l.Devs, p.Count, 100*p.CV["mean_tps"], 100*p.CV["mean_ttft"])
 		}
 		if l.Harness != nil && l.Harness.Limited {
 			say("%d: this machine, not the GPU, set the pace: %s", l.Devs, l.Harness.Reason)
