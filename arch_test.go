@@ -40,6 +40,8 @@ var allowed = map[string][]string{
 	"internal/linkfarm":  {},
 	"internal/fakevllm":  {},
 	"internal/pathtable": {"slo", "internal/fakevllm"},
+	// Levels without a clock: for what must be held to the truth.
+	"internal/virtual": {"sim", "slo"},
 	// Tests only: what dail takes for granted of a vLLM, asked of a real one.
 	"internal/vllmcontract": {},
 

@@ -1,13 +1,35 @@
 package sim
 
 import (
+	"io"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
 )
+
+var metricsFormat = expfmt.NewFormat(expfmt.TypeTextPlain)
+
+// WriteMetrics writes the engine's /metrics page as it stands, dail's own mark
+// included, for whoever drives it without a server. created is when the engine
+// began, as its series show it.
+func (e *Engine) WriteMetrics(w io.Writer, created time.Time) error {
+	return writeFamilies(w, append(e.families(float64(created.UnixMilli())/1000), simFamilies(nil, nil)...))
+}
+
+func writeFamilies(w io.Writer, families []*dto.MetricFamily) error {
+	enc := expfmt.NewEncoder(w, metricsFormat)
+	for _, f := range families {
+		if err := enc.Encode(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // exposition turns an engine's stats into metric families as a vLLM server
 // exposes them (vLLM 0.15 to 0.24; vllm-litellm.md §1.1): names, types,

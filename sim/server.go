@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"sync"
 	"time"
-
-	"github.com/prometheus/common/expfmt"
 )
 
 // Version is what /version answers. Its beginning tells a reader that the
@@ -238,14 +236,8 @@ func (s *Server) serveMetrics(w http.ResponseWriter, _ *http.Request) {
 	families = append(families, simFamilies(s.cassette, s.mismatches)...)
 	s.mu.Unlock()
 
-	format := expfmt.NewFormat(expfmt.TypeTextPlain)
-	w.Header().Set("Content-Type", string(format))
-	enc := expfmt.NewEncoder(w, format)
-	for _, f := range families {
-		if err := enc.Encode(f); err != nil {
-			return // the client has gone
-		}
-	}
+	w.Header().Set("Content-Type", string(metricsFormat))
+	_ = writeFamilies(w, families) // an error: the client has gone
 }
 
 func (s *Server) serveModels(w http.ResponseWriter, _ *http.Request) {
