@@ -2,11 +2,9 @@ package pathtable
 
 import (
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"testing"
 
-	infra "github.com/x/dail/infra/litellm"
+	"github.com/x/dail"
 	"github.com/x/dail/proxy"
 	"github.com/x/dail/proxy/litellm"
 )
@@ -15,11 +13,7 @@ import (
 // and returns where an agent is pointed and LiteLLM's version.
 func startLiteLLM(t *testing.T, destream string) (at, version string) {
 	t.Helper()
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	program, err := litellm.Install(t.Context(), infra.Requirements(), filepath.Join(cache, "dail"), t.Output())
+	program, err := dail.LiteLLMProgram(t.Context(), t.Output())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -98,8 +98,11 @@ func pip(ctx context.Context, dir string, requirements []byte) error {
 	}
 	// Only files whose hash is known are taken, and built ones only: an
 	// installation runs no code of a package.
+	// The list is whole. Left to look for what its entries want, pip takes
+	// "pydantic[email]" for a package that nobody pinned as soon as there is a
+	// newer pydantic than the list's, and refuses.
 	return runQuiet(ctx, filepath.Join(dir, "bin", "python"), "-m", "pip", "install", "--quiet", "--no-input",
-		"--disable-pip-version-check", "--require-hashes", "--only-binary", ":all:", "-r", list)
+		"--disable-pip-version-check", "--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", list)
 }
 
 // runQuiet runs a program of the installation. Its error ends with the last of
