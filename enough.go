@@ -87,33 +87,36 @@ func (k *keeper) look() {
 		if allAt.IsZero() {
 			continue
 		}
-		satisfied, fails := k.satisfied(k.sampler.Series().Between(allAt, time.Now()))
+		enough, fails := k.level.decide(k.sampler.Series().Between(allAt, time.Now()), once, lasted)
 		switch {
 		case fails != "":
 			k.stopped = fails
 			k.level.display.Note("%s: stopped: %s", k.level.name, fails)
 			k.stop(errClear)
 			return
-		case once > 0 && (satisfied || lasted > once*time.Duration(1+k.level.extraRounds())):
+		case enough:
 			close(k.enough)
 			return
 		}
 	}
 }
 
-// satisfied reports whether the series says enough; fails is why the level
-// cannot hold any more, whatever comes.
-func (k *keeper) satisfied(s slo.Series) (ok bool, fails string) {
-	l := k.level
+// decide reports whether a level has enough, by the series of the time in which
+// all were at work. once is how long it took until all had done their work, 0
+// where they have not; lasted is the level's length by now. fails is why the
+// level cannot hold any more, whatever comes: that ends it at once.
+func (l *level) decide(s slo.Series, once, lasted time.Duration) (enough bool, fails string) {
 	if l.sequential != nil {
 		d, err := l.sequential.Look(s, l.n)
 		if err == nil && d.Decided && !d.Holds {
 			return true, d.Why
 		}
-		return err == nil && d.Decided, ""
+		enough = err == nil && d.Decided
+	} else {
+		c, known := s.Confidence(confidenceLevel, l.criteria)
+		enough = known && c.Precise(l.precision, l.criteria)
 	}
-	c, known := s.Confidence(confidenceLevel, l.criteria)
-	return known && c.Precise(l.precision, l.criteria), ""
+	return once > 0 && (enough || lasted > once*time.Duration(1+l.extraRounds())), ""
 }
 
 // extraRounds is how many times the first round's length a level may take
