@@ -18,5 +18,4 @@ func DecideSequentially(c slo.Criteria, n int, s slo.Series, once, lasted time.D
 var (
 	HoldShare       = holdShare
 	ConfidenceLevel = confidenceLevel
-	LookEvery       = lookEvery
 )
