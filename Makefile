@@ -99,6 +99,11 @@ bench-proxy: ## what the gateway adds to a request, beside a proxy that only cop
 	@$(GO) build -o bin/benchproxy ./internal/cmd/benchproxy
 	@bin/benchproxy $(if $(LITELLM),-litellm) $(if $(LONG),-long $(LONG) $(if $(CLAUDE),-claude "$(CLAUDE)"))
 
+.PHONY: bench-truth
+bench-truth: ## every figure of a level beside what really happened, over a grid of simulated engines
+	@$(GO) build -o bin/benchtruth ./internal/cmd/benchtruth
+	@bin/benchtruth
+
 .PHONY: chaos
 chaos: ## kills runs at random points, with random faults, and counts the pods that are left (TRIALS SEED)
 	@$(GO) build -o bin/chaos ./internal/cmd/chaos

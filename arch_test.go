@@ -42,6 +42,8 @@ var allowed = map[string][]string{
 	"internal/pathtable": {"slo", "internal/fakevllm"},
 	// Levels without a clock: for what must be held to the truth.
 	"internal/virtual": {"sim", "slo"},
+	// The figures' judge: it may look at everything.
+	"internal/truth": {"*"},
 	// Tests only: what dail takes for granted of a vLLM, asked of a real one.
 	"internal/vllmcontract": {},
 
@@ -51,6 +53,7 @@ var allowed = map[string][]string{
 	// Programs: the tests' tools, and the users' examples.
 	"internal/chaos":          {"*"},
 	"internal/cmd/benchproxy": {"*"},
+	"internal/cmd/benchtruth": {"internal/truth", "slo"},
 	"internal/cmd/chaos":      {"*"},
 	"internal/cmd/costs":      {"report"},
 	"internal/cmd/podtest":    {"*"},
