@@ -185,8 +185,10 @@ func tokensOf(t agents.Tokens) report.Tokens {
 // harnessOf is how the machine that made the load fared.
 func harnessOf(u harness.Usage, records []trace.Record) *report.Harness {
 	limited, why := u.Limited()
-	return &report.Harness{
+	h := &report.Harness{
 		Cores:            u.Cores,
+		QuotaCores:       u.Quota,
+		Throttled:        u.Throttled,
 		CPUShare:         &u.CPUShare,
 		PeakMemoryBytes:  u.PeakMemoryBytes,
 		TotalMemoryBytes: u.TotalMemoryBytes,
@@ -195,4 +197,8 @@ func harnessOf(u harness.Usage, records []trace.Record) *report.Harness {
 		Limited:          limited,
 		Reason:           why,
 	}
+	if u.SpawnP50 > 0 {
+		h.SpawnS = &slo.Exact{P50: u.SpawnP50.Seconds(), P90: u.SpawnP90.Seconds(), P99: u.SpawnP99.Seconds()}
+	}
+	return h
 }

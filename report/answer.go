@@ -60,6 +60,9 @@ func Answer(r *Report) string {
 	if best.uncertain() {
 		marks = append(marks, "not certain")
 	}
+	if best.Harness != nil && best.Harness.Limited {
+		marks = append(marks, "limited by this machine, not the GPU")
+	}
 	team := fmt.Sprintf("%d developers", best.Devs)
 	if best.Devs == 1 {
 		team = "1 developer"

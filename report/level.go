@@ -142,12 +142,20 @@ type Window struct {
 
 // Harness is the health of the machine that made the load.
 type Harness struct {
-	Cores            int        `json:"cores,omitempty"`
-	CPUShare         *float64   `json:"cpu_share,omitempty"` // busy part of all cores, 0 to 1
+	Cores int `json:"cores,omitempty"`
+	// QuotaCores is what the control groups around the program leave of them, 0
+	// where that is all; Throttled the part of the quota's periods in which
+	// somebody had to wait for the next one.
+	QuotaCores       float64    `json:"quota_cores,omitempty"`
+	Throttled        float64    `json:"throttled,omitempty"`
+	CPUShare         *float64   `json:"cpu_share,omitempty"` // busy part of all cores, or of the quota, 0 to 1
 	PeakMemoryBytes  uint64     `json:"peak_memory_bytes,omitempty"`
 	TotalMemoryBytes uint64     `json:"total_memory_bytes,omitempty"`
 	ProxyOverheadS   *slo.Exact `json:"proxy_overhead_s,omitempty"`   // what our gateway added per request
 	SchedulingDelayS *slo.Exact `json:"scheduling_delay_s,omitempty"` // how late a timer fired
+	// SpawnS is how long a program that does nothing took, s: by so much every
+	// tool's result came late.
+	SpawnS *slo.Exact `json:"spawn_s,omitempty"`
 	// Limited is set where this machine, not the GPU, set the pace.
 	Limited bool   `json:"harness_limited"`
 	Reason  string `json:"reason,omitempty"`
