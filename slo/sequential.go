@@ -19,7 +19,7 @@ type Sequential struct {
 	MinWindow   time.Duration
 	MinRequests int
 	// Level is the interval's, Margin the part of the limit by which it must
-	// clear it. 0: 0.99 and 0.1.
+	// clear it. 0: 0.99 and 0.05.
 	Level, Margin float64
 }
 
@@ -41,7 +41,7 @@ func (q Sequential) withDefaults() Sequential {
 		q.Level = 0.99
 	}
 	if q.Margin == 0 {
-		q.Margin = 0.1
+		q.Margin = 0.05
 	}
 	return q
 }
