@@ -105,8 +105,12 @@ type runner struct {
 func (r *runner) prepare(ctx context.Context) error {
 	p := r.plan
 	run := p.Run
-	r.display.Note("%s on %d × %s: %s for %v developers, provider %s",
-		run.Serving.ServedModelName, run.GPUs, run.Hardware.Key, run.Benchmark.Name, run.Devs, p.Provider.About().Name)
+	team := fmt.Sprintf("%v developers", run.Devs)
+	if p.SearchMax > 0 {
+		team = fmt.Sprintf("the largest team up to %d that holds", p.SearchMax)
+	}
+	r.display.Note("%s on %d × %s: %s for %s, provider %s",
+		run.Serving.ServedModelName, run.GPUs, run.Hardware.Key, run.Benchmark.Name, team, p.Provider.About().Name)
 	if p.Toolchain != nil {
 		r.toolchain = *p.Toolchain
 	} else {
