@@ -223,7 +223,7 @@ func (a Agent) missing() string {
 }
 
 // Complete brings everything that follows from the rest of the report up to
-// date: cost per hour, token sums, utilization, the timeline's costs. It may be
+// date: cost per hour, token sums, utilization, money, the timeline's costs. It may be
 // called as often as the report is written.
 func (r *Report) Complete() {
 	r.SchemaVersion = SchemaVersion
@@ -240,6 +240,7 @@ func (r *Report) Complete() {
 		}
 	}
 	r.utilize()
+	r.money()
 	r.price()
 }
 

@@ -75,6 +75,9 @@ type Report struct {
 	// least two levels; empty where there is neither.
 	UtilizationBasis string `json:"utilization_basis,omitempty"`
 
+	// Money is the run beside hosted APIs; see [Report.Compare].
+	Money *Money `json:"money,omitempty"`
+
 	// Truncated is why the run ended early, empty where it did not; one of the
 	// Truncated constants. TruncatedReason says it in words.
 	Truncated       string `json:"truncated,omitempty"`

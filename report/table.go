@@ -42,6 +42,7 @@ func Text(r *Report, colour bool) string {
 		v.levels(r)
 	}
 	v.remarks(r)
+	v.money(r)
 	v.timeline(r)
 	v.line("%s", Answer(r))
 	return v.b.String()
