@@ -56,11 +56,15 @@ func (v *view) apis(r *Report, m *Money) {
 	if len(m.APIs) == 0 || m.Usage == nil {
 		return
 	}
+	asOf := r.PriceAsOf
+	if asOf == "" {
+		asOf = "–"
+	}
 	perDev := "–" // where none holds, nobody knows how many share the server
 	if m.HoldsSLO {
 		perDev = fmt.Sprintf("%.2f", r.CostPerHour*m.HoursPerMonth/float64(m.team()))
 	}
-	own := []cell{{text: "this server"}, {text: r.PriceAsOf}, {text: perDev}, {text: value("%.3f", r.perMTok(m.Devs))}, {text: "–"}}
+	own := []cell{{text: "this server"}, {text: asOf}, {text: perDev}, {text: value("%.3f", r.perMTok(m.Devs))}, {text: "–"}}
 	rows := [][]cell{{{}, {text: "prices of"}, {text: "$/dev-mo"}, {text: "$/MTok blended"}, {text: "the server is cheaper from"}}, own}
 	for _, a := range m.APIs {
 		rows = append(rows, []cell{{text: a.Name + " " + a.Model}, {text: a.AsOf}, {text: value("%.2f", a.USDPerDevMonth)}, {text: value("%.3f", a.USDPerMTokBlended)}, m.from(a)})
