@@ -152,7 +152,7 @@ type Step struct {
 	Label   string  `json:"label"`
 	Seconds float64 `json:"seconds"`
 	CostUSD float64 `json:"cost_usd"`
-	Pct     float64 `json:"pct"` // of the billed time
+	Pct     float64 `json:"pct"` // of the billed time, 0 to 1 as in the original's files
 }
 
 // AddStep adds billed time under a label and brings every row's cost, share
