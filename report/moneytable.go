@@ -64,7 +64,7 @@ func (v *view) apis(r *Report, m *Money) {
 	if m.HoldsSLO {
 		perDev = fmt.Sprintf("%.2f", r.CostPerHour*m.HoursPerMonth/float64(m.team()))
 	}
-	own := []cell{{text: "this server"}, {text: asOf}, {text: perDev}, {text: value("%.3f", r.perMTok(m.Devs))}, {text: "–"}}
+	own := []cell{{text: "this server"}, {text: asOf}, {text: perDev}, {text: value("%.3f", r.perMTok(m))}, {text: "–"}}
 	rows := [][]cell{{{}, {text: "prices of"}, {text: "$/dev-mo"}, {text: "$/MTok blended"}, {text: "the server is cheaper from"}}, own}
 	for _, a := range m.APIs {
 		rows = append(rows, []cell{{text: a.Name + " " + a.Model}, {text: a.AsOf}, {text: value("%.2f", a.USDPerDevMonth)}, {text: value("%.3f", a.USDPerMTokBlended)}, m.from(a)})
@@ -113,12 +113,19 @@ func (m *Money) from(a API) cell {
 	return cell{text: fmt.Sprintf("%d of %d %s", *a.BreakEvenDevs, m.team(), unit), colour: green}
 }
 
-// perMTok is what our own tokens cost at a level; nil where it is not known.
-func (r *Report) perMTok(devs int) *float64 {
+// perMTok is what our own tokens cost for the team that the section is about;
+// nil where it is not known. Safe people keep fewer than N agents busy on
+// average, and the GPUs are paid for all the same.
+func (r *Report) perMTok(m *Money) *float64 {
 	for _, l := range r.ByDevs {
-		if l.Devs == devs {
-			return l.CostPerMTok
+		if l.Devs != m.Devs || l.CostPerMTok == nil {
+			continue
 		}
+		v := *l.CostPerMTok
+		if m.People != nil {
+			v *= float64(m.Devs) / (float64(m.People.Safe) * m.DutyCycle)
+		}
+		return &v
 	}
 	return nil
 }
