@@ -30,6 +30,7 @@ ENDPOINT ?=
 BASELINE ?=
 ALLOW_HOST_EXEC ?=
 HOURS_PER_MONTH ?=
+DUTY ?=
 EXPLAIN ?=
 RUNPOD_URL ?=
 HOST ?=
@@ -55,6 +56,7 @@ LONG ?=
 optional = $(if $(QUANT),-quant $(QUANT)) $(if $(CONFIGS),-configs "$(CONFIGS)") \
   $(if $(CLAUDE),-claude "$(CLAUDE)") $(if $(ENDPOINT),-endpoint "$(ENDPOINT)") \
   $(if $(ALLOW_HOST_EXEC),-allow-host-exec) $(if $(HOURS_PER_MONTH),-hours-per-month $(HOURS_PER_MONTH)) \
+  $(if $(DUTY),-duty $(DUTY)) \
   $(if $(EXPLAIN),-explain) $(if $(RUNPOD_URL),-runpod-url "$(RUNPOD_URL)") $(if $(HOST),-host "$(HOST)") \
   $(if $(USD_PER_HOUR),-usd-per-hour $(USD_PER_HOUR)) $(if $(MAX_USD),-max-usd $(MAX_USD)) \
   $(if $(MAX_USD_PER_HOUR),-max-usd-per-hour $(MAX_USD_PER_HOUR)) $(if $(KEEP),-keep=$(KEEP))

@@ -35,7 +35,7 @@ type Config struct {
 	Runner    string // "local"
 
 	Results string // folder of the reports
-	Configs string // folder that overlays the embedded models/ and hardware/
+	Configs string // folder that overlays the embedded models/, hardware/ and apis/
 	Claude  string // the agent program; empty: the pinned one, installed on demand
 
 	Baseline      bool    // measure one agent first, kept beside the levels
@@ -43,6 +43,7 @@ type Config struct {
 	Repeat        int     // measure each team size this often, merged; 0: once
 	AllowHostExec bool    // let a real model's commands run on this machine
 	HoursPerMonth float64 // what a month of a GPU is billed for; 0: 730
+	DutyCycle     float64 // part of that time in which one person's agent is at work, at most 1; 0: not known
 
 	MaxUSDPerHour float64 // refuse machines above this price, all GPUs together; 0: the hardware file's ceiling
 	MaxUSD        float64 // give the pod back when the run has cost this much; 0: no such ceiling
@@ -103,10 +104,11 @@ func (c *Config) Flags(set *flag.FlagSet) {
 	set.StringVar(&c.Gateway, "gateway", c.Gateway, "what stands between the agents and the server: native (dail's own) or litellm (the pinned LiteLLM, installed on first use; needs Python 3.10)")
 	set.StringVar(&c.Runner, "runner", c.Runner, "where agents and gates run: local (processes of this machine)")
 	set.StringVar(&c.Results, "results", c.Results, "`folder` of the reports")
-	set.StringVar(&c.Configs, "configs", c.Configs, "`folder` with models/ and hardware/ of your own, over the built-in ones (default: configs, where it exists)")
+	set.StringVar(&c.Configs, "configs", c.Configs, "`folder` with models/, hardware/ and apis/ of your own, over the built-in ones (default: configs, where it exists)")
 	set.StringVar(&c.Claude, "claude", c.Claude, "`path` of your own Claude Code (default: the pinned version, installed on first use)")
 	set.BoolVar(&c.AllowHostExec, "allow-host-exec", c.AllowHostExec, "let commands that a real model wrote run on this machine, with your rights")
 	set.Float64Var(&c.HoursPerMonth, "hours-per-month", c.HoursPerMonth, "`hours` of a month that a GPU is paid for")
+	set.Func("duty", "`fraction` of those hours in which one person's agent is really at work, such as 0.25: how many people a team of always busy agents stands for (default: not known)", c.setDuty)
 	set.BoolVar(&c.Explain, "explain", c.Explain, "print every composed key, its value and the line it came from, and stop")
 }
 
@@ -179,6 +181,9 @@ func (c Config) Plan() (*Plan, error) {
 	case searchMax > 0 && (c.Repeat > 1 || c.Precision > 0):
 		fault(fmt.Errorf("-devs %s goes on with a level until its verdict is clear; leave -repeat and -precision to fixed team sizes", c.Devs))
 	}
+	fault(dutyFault(c.DutyCycle))
+	apis, err := c.apis()
+	fault(err)
 	if c.Claude != "" {
 		_, err := os.Stat(c.Claude)
 		fault(err)
@@ -200,6 +205,8 @@ func (c Config) Plan() (*Plan, error) {
 		SearchMax:     searchMax,
 		AllowHostExec: c.AllowHostExec,
 		HoursPerMonth: c.HoursPerMonth,
+		DutyCycle:     c.DutyCycle,
+		APIs:          apis,
 	}, nil
 }
 

@@ -59,6 +59,9 @@ func (r *runner) newReport() *report.Report {
 			rep.ModelMeta.Architecture = "moe"
 		}
 	}
+	if len(r.plan.APIs) > 0 || r.plan.DutyCycle > 0 {
+		rep.Compare(r.plan.DutyCycle, r.plan.APIs)
+	}
 	return rep
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/x/dail/infra/toolchain"
 	"github.com/x/dail/pod"
 	"github.com/x/dail/proxy/litellm"
+	"github.com/x/dail/report"
 )
 
 // Plan is a run as values: what [Config.Plan] makes of flags, or what a program
@@ -56,6 +57,11 @@ type Plan struct {
 	Baseline      bool
 	AllowHostExec bool
 	HoursPerMonth float64 // 0: 730
+	// DutyCycle is the part of those hours in which one person's agent is at
+	// work, at most 1; 0 where it is not known. APIs are what the run's cost is
+	// compared with: who sells what at which price.
+	DutyCycle float64
+	APIs      []report.API
 
 	// Progress takes what a person should see while the run goes on; nil is
 	// silence.
@@ -90,6 +96,8 @@ func (p Plan) check() error {
 		return refuse("dail: Plan.Provider is nil: &pod.Simulated{} costs nothing")
 	case !knownGateway(p.Gateway):
 		return refuse("dail: Plan.Gateway %q: want native or litellm", p.Gateway)
+	case dutyFault(p.DutyCycle) != nil:
+		return refuse("dail: Plan.DutyCycle: %w", dutyFault(p.DutyCycle))
 	case p.Run.Benchmark.SaturationProbe != nil:
 		return refuse("benchmark %s asks for a saturation_probe, which this version does not measure yet: take it out of the scenario", p.Run.Benchmark.Name)
 	case p.Provider.About().RealModel && !p.mayRunAnything():

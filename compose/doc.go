@@ -20,6 +20,9 @@
 //	fmt.Print(run.Explain())          // each key, its value, and where it came from
 //	fmt.Println(run.VLLMArgs())       // what follows "vllm serve"
 //
+// Beside the axes, [APIs] reads apis/*.yaml of the same layers: hosted APIs whose
+// bill a run's cost is compared with.
+//
 // # What is refused
 //
 // Files are read strictly: an unknown key, a wrong type, a repeated key or a

@@ -177,3 +177,26 @@ func TestEveryPriceHasADate(t *testing.T) {
 		}
 	}
 }
+
+// Every API that ships can be reckoned with, says when and where its prices
+// were seen, and charges no more for a cached token than for a fresh one.
+func TestShippedAPIs(t *testing.T) {
+	list, err := compose.APIs(layers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list) < 3 {
+		t.Fatalf("%d APIs", len(list))
+	}
+	for _, a := range list {
+		if a.Input <= 0 || a.Output < a.Input || !strings.HasPrefix(a.Source, "https://") || a.AsOf < "2026-08-01" {
+			t.Errorf("%s: %+v", a.Key, a)
+		}
+		if a.CacheRead != nil && *a.CacheRead >= a.Input {
+			t.Errorf("%s: a cached token costs %v, a fresh one %v", a.Key, *a.CacheRead, a.Input)
+		}
+		if a.CacheWrite != nil && *a.CacheWrite < a.Input {
+			t.Errorf("%s: writing to the cache costs %v, not doing so %v", a.Key, *a.CacheWrite, a.Input)
+		}
+	}
+}

@@ -227,7 +227,7 @@ func (a Agent) missing() string {
 }
 
 // Complete brings everything that follows from the rest of the report up to
-// date: cost per hour, token sums, utilization, the timeline's costs. It may be
+// date: cost per hour, token sums, utilization, money, the timeline's costs. It may be
 // called as often as the report is written.
 func (r *Report) Complete() {
 	r.SchemaVersion = SchemaVersion
@@ -244,6 +244,7 @@ func (r *Report) Complete() {
 		}
 	}
 	r.utilize()
+	r.money()
 	r.price()
 }
 
@@ -289,21 +290,30 @@ func (r *Report) price() {
 	if len(r.Timeline) == 0 {
 		return
 	}
-	var seconds float64
+	seconds := r.share()
+	for i := range r.Timeline {
+		s := &r.Timeline[i]
+		s.CostUSD = slo.PodCost(s.Seconds, r.PriceUSDPerGPUHour, r.GPUCount)
+	}
+	cost := slo.PodCost(seconds, r.PriceUSDPerGPUHour, r.GPUCount)
+	r.PodCostUSD = &cost
+	r.CostBasis = costBasis(r.Source)
+}
+
+// share brings every row's part of the billed time up to date, and returns that
+// time in seconds.
+func (r *Report) share() (seconds float64) {
 	for _, s := range r.Timeline {
 		seconds += s.Seconds
 	}
 	for i := range r.Timeline {
 		s := &r.Timeline[i]
-		s.CostUSD = slo.PodCost(s.Seconds, r.PriceUSDPerGPUHour, r.GPUCount)
 		s.Pct = 0
 		if seconds > 0 {
-			s.Pct = s.Seconds / seconds * 100
+			s.Pct = s.Seconds / seconds
 		}
 	}
-	cost := slo.PodCost(seconds, r.PriceUSDPerGPUHour, r.GPUCount)
-	r.PodCostUSD = &cost
-	r.CostBasis = costBasis(r.Source)
+	return seconds
 }
 
 // costBasis says what the pod's cost means. An original's file knows no other

@@ -137,8 +137,8 @@ func TestComplete(t *testing.T) {
 	for _, s := range r.Timeline {
 		cost, pct = cost+s.CostUSD, pct+s.Pct
 	}
-	if want := 1237.0 / 3600 * 0.79; !near(*r.PodCostUSD, want) || !near(cost, want) || !near(pct, 100) {
-		t.Errorf("pod costs %v, rows %v and %v %%, want %v", *r.PodCostUSD, cost, pct, want)
+	if want := 1237.0 / 3600 * 0.79; !near(*r.PodCostUSD, want) || !near(cost, want) || !near(pct, 1) {
+		t.Errorf("pod costs %v, rows %v and shares %v, want %v", *r.PodCostUSD, cost, pct, want)
 	}
 	if !strings.HasPrefix(r.CostBasis, "simulated: what the time would have cost") {
 		t.Errorf("cost basis %q", r.CostBasis)

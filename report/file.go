@@ -104,6 +104,7 @@ func Read(in io.Reader) (*Report, error) {
 			return nil, fmt.Errorf("report: by_devs[%d].devs is %d, want at least 1", i, l.Devs)
 		}
 	}
+	r.share() // our first files wrote it in percent
 	if r.SchemaVersion == 0 && r.Source == "" {
 		r.Source = Imported
 	}

@@ -77,6 +77,9 @@ type Report struct {
 	// least two levels; empty where there is neither.
 	UtilizationBasis string `json:"utilization_basis,omitempty"`
 
+	// Money is the run beside hosted APIs; see [Report.Compare].
+	Money *Money `json:"money,omitempty"`
+
 	// Truncated is why the run ended early, empty where it did not; one of the
 	// Truncated constants. TruncatedReason says it in words.
 	Truncated       string `json:"truncated,omitempty"`
@@ -151,7 +154,7 @@ type Step struct {
 	Label   string  `json:"label"`
 	Seconds float64 `json:"seconds"`
 	CostUSD float64 `json:"cost_usd"`
-	Pct     float64 `json:"pct"` // of the billed time
+	Pct     float64 `json:"pct"` // of the billed time, 0 to 1 as in the original's files
 }
 
 // AddStep adds billed time under a label and brings every row's cost, share

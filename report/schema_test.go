@@ -64,6 +64,17 @@ func TestReportsFitTheSchema(t *testing.T) {
 			r.Baseline = &base
 			return r
 		}(),
+		"beside APIs": func() *report.Report {
+			r := sample()
+			r.ThetaMax = &report.ThetaMax{TokensPerHour: 9e6, OutputTokensPerHour: 4e6}
+			r.Compare(0.25, prices())
+			return r
+		}(),
+		"beside APIs, nothing measured": func() *report.Report {
+			r := &report.Report{RunID: "20261124-101112", Family: "f", Hardware: "h", GPUCount: 1, Source: report.Simulated}
+			r.Compare(7, prices())
+			return r
+		}(),
 		"no agent came up": func() *report.Report {
 			r := sample()
 			r.ByDevs = []report.Level{report.Finish(r.NewLevel(4, zeroFigures(), nil))}

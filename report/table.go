@@ -42,6 +42,7 @@ func Text(r *Report, colour bool) string {
 		v.levels(r)
 	}
 	v.remarks(r)
+	v.money(r)
 	v.timeline(r)
 	if r.Capacity != nil {
 		v.line("%s", r.Capacity.sentence(r.Source))

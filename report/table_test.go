@@ -60,9 +60,22 @@ func TestTable(t *testing.T) {
 				*l = report.Finish(*l)
 			}
 		}},
+		{"money", func(r *report.Report) {
+			r.PriceAsOf, r.ThetaMax = "2026-11-20", &report.ThetaMax{TokensPerHour: 9e6, OutputTokensPerHour: 4e6}
+			r.Compare(0, prices())
+		}},
+		{"money-people", func(r *report.Report) {
+			r.HoursPerMonth, r.Source = 160, report.Measured
+			r.Compare(0.25, prices())
+		}},
+		{"money-none-holds", func(r *report.Report) {
+			r.ByDevs[0].HoldsSLO, r.ByDevs[1].HoldsSLO = false, false
+			r.Compare(0.25, prices())
+		}},
 		{"nothing-measured", func(r *report.Report) {
 			r.ByDevs, r.Timeline = nil, nil
 			r.Truncated, r.TruncatedReason = report.TruncatedError, "the server did not start"
+			r.Compare(0.25, prices())
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

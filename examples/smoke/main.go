@@ -56,6 +56,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var rep *report.Report
 	if err == nil {
 		plan.Progress = stderr
+		plan.APIs = nil // one small task says nothing about a month's bill
 		rep, err = dail.Run(ctx, plan)
 	}
 	if rep != nil {
