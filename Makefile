@@ -28,6 +28,7 @@ CONFIGS ?=
 CLAUDE ?=
 ENDPOINT ?=
 BASELINE ?=
+PROBE ?=
 ALLOW_HOST_EXEC ?=
 HOURS_PER_MONTH ?=
 EXPLAIN ?=
@@ -63,7 +64,7 @@ common = -model $(MODEL) -hardware $(HARDWARE) -gpus $(GPUS) -provider $(PROVIDE
 
 .PHONY: run
 run: bin/dev-load ## a capacity run (BENCHMARK MODEL HARDWARE GPUS QUANT DEVS PROVIDER …)
-	@bin/dev-load -benchmark $(BENCHMARK) $(common) $(if $(DEVS),-devs $(DEVS)) $(if $(BASELINE),-baseline)
+	@bin/dev-load -benchmark $(BENCHMARK) $(common) $(if $(DEVS),-devs $(DEVS)) $(if $(BASELINE),-baseline) $(if $(PROBE),-probe)
 
 .PHONY: validate
 validate: bin/smoke ## the pre-flight: one agent, one small task
@@ -71,7 +72,7 @@ validate: bin/smoke ## the pre-flight: one agent, one small task
 
 .PHONY: explain
 explain: bin/dev-load ## every composed key, its value and the line it came from; runs nothing
-	@bin/dev-load -benchmark $(BENCHMARK) $(common) $(if $(DEVS),-devs $(DEVS)) -explain
+	@bin/dev-load -benchmark $(BENCHMARK) $(common) $(if $(DEVS),-devs $(DEVS)) $(if $(PROBE),-probe) -explain
 
 .PHONY: reap
 reap: bin/reap ## ends every pod of yours, whatever became of its run (PROVIDER=runpod; ALL YES AGE DRY_RUN)

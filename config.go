@@ -38,6 +38,7 @@ type Config struct {
 	Configs string // folder that overlays the embedded models/ and hardware/
 	Claude  string // the agent program; empty: the pinned one, installed on demand
 
+	Probe         bool    // measure the saturated server's throughput after the levels
 	Baseline      bool    // measure one agent first, kept beside the levels
 	AllowHostExec bool    // let a real model's commands run on this machine
 	HoursPerMonth float64 // what a month of a GPU is billed for; 0: 730
@@ -114,6 +115,7 @@ func (c *Config) LoadFlags(set *flag.FlagSet) {
 	set.StringVar(&c.Benchmark, "benchmark", c.Benchmark, "benchmark `name`, or the path of a scenario.yaml")
 	set.StringVar(&c.Devs, "devs", c.Devs, "team sizes, such as `4,8` (default: the scenario's)")
 	set.BoolVar(&c.Baseline, "baseline", c.Baseline, "measure one agent first, to read the levels against")
+	set.BoolVar(&c.Probe, "probe", c.Probe, "measure the saturated server (Θmax) after the levels, the yardstick of their utilization: as the scenario's saturation_probe says, else 64 streams for 120 s")
 }
 
 // InputError is a refusal: something asked for cannot be, and nothing was
@@ -205,6 +207,7 @@ func (c Config) compose(devs []int) (*compose.Run, error) {
 		Quant:      c.Quant,
 		GPUs:       c.GPUs,
 		Devs:       devs,
+		Probe:      c.Probe,
 	})
 }
 
