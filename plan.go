@@ -81,8 +81,6 @@ func (p Plan) check() error {
 		return refuse("dail: Plan.Provider is nil: &pod.Simulated{} costs nothing")
 	case !knownGateway(p.Gateway):
 		return refuse("dail: Plan.Gateway %q: want native or litellm", p.Gateway)
-	case p.Run.Benchmark.SaturationProbe != nil:
-		return refuse("benchmark %s asks for a saturation_probe, which this version does not measure yet: take it out of the scenario", p.Run.Benchmark.Name)
 	case p.Provider.About().RealModel && !p.mayRunAnything():
 		return p.refuseHostExec("provider " + p.Provider.About().Name)
 	}

@@ -15,12 +15,14 @@ import (
 	"github.com/x/dail/pod"
 	"github.com/x/dail/proxy/litellm"
 	"github.com/x/dail/report"
+	"github.com/x/dail/slo"
 )
 
 // Steps of the timeline that Run marks, besides the pod's own.
 const (
 	stepGeneration = "generation"
 	stepBaseline   = "baseline"
+	stepSaturation = "saturation-probe"
 )
 
 // scrapeTimeout bounds one reading of /metrics.
@@ -211,7 +213,7 @@ func (r *runner) measureAll(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	return nil
+	return r.saturate(ctx)
 }
 
 // begin makes the run's folder, with the composed configuration in it.
@@ -274,7 +276,7 @@ func (r *runner) truncate(ctx context.Context, err error) {
 		r.display.Note("interrupted; what was measured is kept")
 	case errors.As(err, new(*pod.CeilingError)):
 		r.report.Truncated, r.report.TruncatedReason = report.TruncatedMaxRun, err.Error()
-	case errors.As(err, new(*StallError)):
+	case errors.As(err, new(*StallError)), errors.Is(err, slo.ErrStalled):
 		r.report.Truncated, r.report.TruncatedReason = report.TruncatedStall, err.Error()
 	default:
 		r.report.Truncated, r.report.TruncatedReason = report.TruncatedError, err.Error()
