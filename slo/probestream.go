@@ -205,7 +205,8 @@ const text = "the of and to in is that for it as was with be by on not he this a
 	" you were all her she there would their will when who him been has more if no out do so can what up said about other into than" +
 	" its time only could new them man some these then two first may any like now my such make over our even most me state after" +
 	" also made many did must before back see through way where get much go well your know should down work year because come people" +
-	" just say each those take day good how long little use world own very still between life being under same last never house use"
+	" just say each those take day good how long little use world own very still between life being under same last never house use" +
+	" ABCDEFGHIJKLMNOPQRSTUVWXYZ 0123456789 (){}[];:=+-*/" // for a tokenizer that knows single letters only
 
 // headTokens begin a prompt and spell its number, in fewer tokens than any
 // block of a prefix cache has; so no two prompts share one. minTokens of
