@@ -81,10 +81,19 @@ func (p Plan) check() error {
 		return refuse("dail: Plan.Provider is nil: &pod.Simulated{} costs nothing")
 	case !knownGateway(p.Gateway):
 		return refuse("dail: Plan.Gateway %q: want native or litellm", p.Gateway)
+	case !sound(p.Run.Benchmark.SaturationProbe):
+		return refuse("dail: the saturation probe %+v cannot be: want at least 1 of each, and %d prompt tokens; compose.Merge makes a sound one",
+			*p.Run.Benchmark.SaturationProbe, compose.MinProbePrompt)
 	case p.Provider.About().RealModel && !p.mayRunAnything():
 		return p.refuseHostExec("provider " + p.Provider.About().Name)
 	}
 	return nil
+}
+
+// sound is false of a probe that would be refused only once the levels have
+// been paid for.
+func sound(p *compose.SaturationProbe) bool {
+	return p == nil || p.Concurrency > 0 && p.DurationS > 0 && p.OutputTokens > 0 && p.PromptTokens >= compose.MinProbePrompt
 }
 
 // mayRunAnything reports whether commands of unknown content may run.

@@ -81,6 +81,17 @@ func TestProbeFlag(t *testing.T) {
 	}
 }
 
+// A program's own probe that cannot be is refused before anything is created.
+func TestAnUnsoundProbeIsRefused(t *testing.T) {
+	plan := askPlan(t)
+	plan.Provider = &pod.Simulated{}
+	plan.Run.Benchmark.SaturationProbe = &compose.SaturationProbe{Concurrency: 4, DurationS: 1, OutputTokens: 8}
+	_, err := dail.Run(t.Context(), plan)
+	if dail.ExitStatus(nil, err) != 2 || !strings.Contains(err.Error(), "32 prompt tokens") {
+		t.Errorf("%v", err)
+	}
+}
+
 // A probe that fails or is interrupted takes nothing away from the levels, and
 // the report says what happened.
 func TestAFailedProbeKeepsTheLevels(t *testing.T) {

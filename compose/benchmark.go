@@ -132,7 +132,7 @@ func (b benchmarkFile) check() {
 		d.positive("saturation_probe.concurrency", float64(p.Concurrency))
 		d.positive("saturation_probe.duration_s", float64(p.DurationS))
 		d.positive("saturation_probe.output_tokens", float64(p.OutputTokens))
-		d.atLeast("saturation_probe.prompt_tokens", float64(p.PromptTokens), minProbePrompt)
+		d.atLeast("saturation_probe.prompt_tokens", float64(p.PromptTokens), MinProbePrompt)
 	}
 	d.env("agent.env", b.Agent.Env)
 	if d.has("agent.tools") {
@@ -275,9 +275,9 @@ func (b benchmarkFile) checkFile(key, name string, folder bool) {
 	}
 }
 
-// minProbePrompt is the least prompt of a probe: it must fill a block of the
+// MinProbePrompt is the least prompt of a probe, in tokens: it must fill a block of the
 // prefix cache, or nothing shows that no prompt shares one.
-const minProbePrompt = 32
+const MinProbePrompt = 32
 
 // settle fills in the defaults. It does not mark the keys: Merge calls those
 // without a mark defaults.
@@ -286,7 +286,7 @@ func (b benchmarkFile) settle() {
 		b.SLO.Percentile = DefaultPercentile
 	}
 	if p := b.SaturationProbe; p != nil && p.PromptTokens == 0 {
-		p.PromptTokens = max(minProbePrompt, ProbePromptRatio*p.OutputTokens)
+		p.PromptTokens = max(MinProbePrompt, ProbePromptRatio*p.OutputTokens)
 	}
 	for i := range b.Task.Phases {
 		ph := &b.Task.Phases[i]

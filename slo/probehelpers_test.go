@@ -10,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/x/dail/benchmarks"
+	"github.com/x/dail/compose"
+	"github.com/x/dail/configs"
 	"github.com/x/dail/sim"
 	"github.com/x/dail/slo"
 )
@@ -90,7 +93,7 @@ func truth(t *testing.T, cfg sim.Config, p slo.Probe) (prompt, output float64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const settled, until = 10 * time.Minute, 2 * time.Hour
+	const settled, until = 5 * time.Minute, time.Hour
 	next := uint32(1)
 	submit := func(at time.Duration) {
 		job := sim.Job{Arrival: at, Prompt: make([]uint32, p.PromptTokens), Output: make([]uint32, p.OutputTokens), Finish: "length", MaxTokens: p.OutputTokens}
@@ -122,6 +125,24 @@ func truth(t *testing.T, cfg sim.Config, p slo.Probe) (prompt, output float64) {
 	}
 	hours := (until - settled).Hours()
 	return prompt / hours, output / hours
+}
+
+// l40s is the engine of a whole configuration, with its roofline and its jitter.
+func l40s(t *testing.T) sim.Config {
+	t.Helper()
+	run, err := compose.Merge(compose.Request{
+		Configs:    []compose.Layer{{Name: "configs", FS: configs.FS()}},
+		Benchmarks: []compose.Layer{{Name: "benchmarks", FS: benchmarks.FS()}},
+		Benchmark:  "dev-load", Model: "qwen3-coder", Hardware: "l40s", GPUs: 1, Probe: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := sim.ConfigOf(run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
 }
 
 func off(got, want float64) float64 { return math.Abs(got-want) / want }
