@@ -93,7 +93,7 @@ func truth(t *testing.T, cfg sim.Config, p slo.Probe) (prompt, output float64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const settled, until = 5 * time.Minute, time.Hour
+	const settled, until = 5 * time.Minute, 25 * time.Minute
 	next := uint32(1)
 	submit := func(at time.Duration) {
 		job := sim.Job{Arrival: at, Prompt: make([]uint32, p.PromptTokens), Output: make([]uint32, p.OutputTokens), Finish: "length", MaxTokens: p.OutputTokens}
