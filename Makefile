@@ -28,6 +28,9 @@ CONFIGS ?=
 CLAUDE ?=
 ENDPOINT ?=
 BASELINE ?=
+PROBE ?=
+PRECISION ?=
+REPEAT ?=
 ALLOW_HOST_EXEC ?=
 HOURS_PER_MONTH ?=
 DUTY ?=
@@ -65,7 +68,8 @@ common = -model $(MODEL) -hardware $(HARDWARE) -gpus $(GPUS) -provider $(PROVIDE
 
 .PHONY: run
 run: bin/dev-load ## a capacity run (BENCHMARK MODEL HARDWARE GPUS QUANT DEVS PROVIDER …)
-	@bin/dev-load -benchmark $(BENCHMARK) $(common) $(if $(DEVS),-devs $(DEVS)) $(if $(BASELINE),-baseline)
+	@bin/dev-load -benchmark $(BENCHMARK) $(common) $(if $(DEVS),-devs $(DEVS)) $(if $(BASELINE),-baseline) $(if $(PROBE),-probe) \
+	  $(if $(PRECISION),-precision $(PRECISION)) $(if $(REPEAT),-repeat $(REPEAT))
 
 .PHONY: validate
 validate: bin/smoke ## the pre-flight: one agent, one small task
@@ -73,7 +77,7 @@ validate: bin/smoke ## the pre-flight: one agent, one small task
 
 .PHONY: explain
 explain: bin/dev-load ## every composed key, its value and the line it came from; runs nothing
-	@bin/dev-load -benchmark $(BENCHMARK) $(common) $(if $(DEVS),-devs $(DEVS)) -explain
+	@bin/dev-load -benchmark $(BENCHMARK) $(common) $(if $(DEVS),-devs $(DEVS)) $(if $(PROBE),-probe) -explain
 
 .PHONY: reap
 reap: bin/reap ## ends every pod of yours, whatever became of its run (PROVIDER=runpod; ALL YES AGE DRY_RUN)

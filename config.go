@@ -38,6 +38,7 @@ type Config struct {
 	Configs string // folder that overlays the embedded models/, hardware/ and apis/
 	Claude  string // the agent program; empty: the pinned one, installed on demand
 
+	Probe         bool    // measure the saturated server's throughput after the levels
 	Baseline      bool    // measure one agent first, kept beside the levels
 	Precision     float64 // keep N at work until the judged figures are known to this part of their value; 0: each agent works once
 	Repeat        int     // measure each team size this often, merged; 0: once
@@ -120,6 +121,7 @@ func (c *Config) LoadFlags(set *flag.FlagSet) {
 	set.BoolVar(&c.Baseline, "baseline", c.Baseline, "measure one agent first, to read the levels against")
 	set.Float64Var(&c.Precision, "precision", c.Precision, "keep all agents at work until the judged figures are known to this `part` of their value, such as 0.05, or the level is 4 times as long (default: each agent does its work once)")
 	set.IntVar(&c.Repeat, "repeat", c.Repeat, "measure each team size this many `times`; the verdict is the worst of them (default: once)")
+	set.BoolVar(&c.Probe, "probe", c.Probe, "measure the saturated server (Θmax) after the levels, the yardstick of their utilization: as the scenario's saturation_probe says, else 64 streams for 120 s")
 }
 
 // InputError is a refusal: something asked for cannot be, and nothing was
@@ -228,6 +230,7 @@ func (c Config) compose(devs []int) (*compose.Run, error) {
 		Quant:      c.Quant,
 		GPUs:       c.GPUs,
 		Devs:       devs,
+		Probe:      c.Probe,
 	})
 }
 

@@ -98,12 +98,19 @@ func (p Plan) check() error {
 		return refuse("dail: Plan.Gateway %q: want native or litellm", p.Gateway)
 	case dutyFault(p.DutyCycle) != nil:
 		return refuse("dail: Plan.DutyCycle: %w", dutyFault(p.DutyCycle))
-	case p.Run.Benchmark.SaturationProbe != nil:
-		return refuse("benchmark %s asks for a saturation_probe, which this version does not measure yet: take it out of the scenario", p.Run.Benchmark.Name)
+	case !sound(p.Run.Benchmark.SaturationProbe):
+		return refuse("dail: the saturation probe %+v cannot be: want at least 1 of each, and %d prompt tokens; compose.Merge makes a sound one",
+			*p.Run.Benchmark.SaturationProbe, compose.MinProbePrompt)
 	case p.Provider.About().RealModel && !p.mayRunAnything():
 		return p.refuseHostExec("provider " + p.Provider.About().Name)
 	}
 	return nil
+}
+
+// sound is false of a probe that would be refused only once the levels have
+// been paid for.
+func sound(p *compose.SaturationProbe) bool {
+	return p == nil || p.Concurrency > 0 && p.DurationS > 0 && p.OutputTokens > 0 && p.PromptTokens >= compose.MinProbePrompt
 }
 
 // mayRunAnything reports whether commands of unknown content may run.

@@ -16,12 +16,14 @@ import (
 	"github.com/x/dail/pod"
 	"github.com/x/dail/proxy/litellm"
 	"github.com/x/dail/report"
+	"github.com/x/dail/slo"
 )
 
 // Steps of the timeline that Run marks, besides the pod's own.
 const (
 	stepGeneration = "generation"
 	stepBaseline   = "baseline"
+	stepSaturation = "saturation-probe"
 )
 
 // scrapeTimeout bounds one reading of /metrics.
@@ -177,7 +179,6 @@ func (r *runner) claude() agents.Agent {
 
 // measureAll makes the run's folder and measures level after level.
 func (r *runner) measureAll(ctx context.Context) (err error) {
-	run := r.plan.Run
 	if err := r.begin(); err != nil {
 		return err
 	}
@@ -204,11 +205,19 @@ func (r *runner) measureAll(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	r.pod.Meter.Mark(stepGeneration)
+	if err := r.measureSizes(ctx, g); err != nil {
+		return err
+	}
+	return r.saturate(ctx)
+}
+
+// measureSizes measures the team sizes that were asked for, or searches.
+func (r *runner) measureSizes(ctx context.Context, g *gateway) error {
 	if r.plan.SearchMax > 0 {
 		return r.search(ctx, g)
 	}
-	r.pod.Meter.Mark(stepGeneration)
-	for _, n := range run.Devs {
+	for _, n := range r.plan.Run.Devs {
 		if err := r.measureLevel(ctx, g, n); err != nil {
 			return err
 		}
@@ -301,7 +310,7 @@ func (r *runner) truncate(ctx context.Context, err error) {
 		r.display.Note("interrupted; what was measured is kept")
 	case errors.As(err, new(*pod.CeilingError)):
 		r.report.Truncated, r.report.TruncatedReason = report.TruncatedMaxRun, err.Error()
-	case errors.As(err, new(*StallError)):
+	case errors.As(err, new(*StallError)), errors.Is(err, slo.ErrStalled):
 		r.report.Truncated, r.report.TruncatedReason = report.TruncatedStall, err.Error()
 	default:
 		r.report.Truncated, r.report.TruncatedReason = report.TruncatedError, err.Error()

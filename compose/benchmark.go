@@ -19,7 +19,18 @@ const (
 	DefaultPhaseTimeout = 1800  // s
 	DefaultGateTimeout  = 300   // s
 	DefaultPercentile   = "p50" // of slo.percentile
+
+	// ProbePromptRatio is how many prompt tokens the saturation probe has per
+	// output token: dev-load's own, once what the prefix cache held is taken
+	// off (765 to 855 computed prompt tokens and 255 output tokens a request).
+	ProbePromptRatio = 3
 )
+
+// DefaultProbe is the saturation probe of a run that asks for one where the
+// scenario has none: the original lab's streams, time and output.
+func DefaultProbe() SaturationProbe {
+	return SaturationProbe{Concurrency: 64, DurationS: 120, OutputTokens: 256, PromptTokens: ProbePromptRatio * 256}
+}
 
 // benchmarkFile is a scenario with the places of its keys, and of the files
 // that prompts came from.
@@ -121,6 +132,7 @@ func (b benchmarkFile) check() {
 		d.positive("saturation_probe.concurrency", float64(p.Concurrency))
 		d.positive("saturation_probe.duration_s", float64(p.DurationS))
 		d.positive("saturation_probe.output_tokens", float64(p.OutputTokens))
+		d.atLeast("saturation_probe.prompt_tokens", float64(p.PromptTokens), MinProbePrompt)
 	}
 	d.env("agent.env", b.Agent.Env)
 	if d.has("agent.tools") {
@@ -263,11 +275,18 @@ func (b benchmarkFile) checkFile(key, name string, folder bool) {
 	}
 }
 
+// MinProbePrompt is the least prompt of a probe, in tokens: it must fill a block of the
+// prefix cache, or nothing shows that no prompt shares one.
+const MinProbePrompt = 32
+
 // settle fills in the defaults. It does not mark the keys: Merge calls those
 // without a mark defaults.
 func (b benchmarkFile) settle() {
 	if b.SLO.Percentile == "" {
 		b.SLO.Percentile = DefaultPercentile
+	}
+	if p := b.SaturationProbe; p != nil && p.PromptTokens == 0 {
+		p.PromptTokens = max(MinProbePrompt, ProbePromptRatio*p.OutputTokens)
 	}
 	for i := range b.Task.Phases {
 		ph := &b.Task.Phases[i]

@@ -45,4 +45,8 @@
 // of GPUs; max_num_seqs is max(devs, serving.max_num_seqs,
 // saturation_probe.concurrency); max_model_len is what is asked for, but at
 // most the hardware's and the model's cap.
+//
+// A saturation probe is the scenario's saturation_probe, or [DefaultProbe] where
+// the request asks for one; its prompts have [ProbePromptRatio] times the tokens
+// of its answers where prompt_tokens is not given.
 package compose

@@ -17,6 +17,7 @@ type Request struct {
 	Quant      string  // forces the variant; "" is the first of supported_quants that the family has
 	GPUs       int     // at least 1; all of them serve one vLLM, by tensor parallelism
 	Devs       []int   // team sizes; empty: the scenario's
+	Probe      bool    // measure Θmax after the levels: as the scenario says, else DefaultProbe
 }
 
 // What vLLM is always started with. It listens on loopback only: a pod is
@@ -44,6 +45,15 @@ func Merge(req Request) (*Run, error) {
 			"the context window is required where neither the model nor the hardware caps it")
 		return nil, f.err()
 	}
+	if p := r.Benchmark.SaturationProbe; p != nil && p.PromptTokens+p.OutputTokens > r.Serving.MaxModelLen {
+		const hint, msg = "lower prompt_tokens and output_tokens", "%d prompt and %d output tokens are more than max_model_len, which is %d"
+		if in.benchmark.SaturationProbe != nil {
+			in.benchmark.doc.at("saturation_probe", hint, msg, p.PromptTokens, p.OutputTokens, r.Serving.MaxModelLen)
+		} else {
+			f.flag("probe", "give the scenario a saturation_probe: with smaller ones", msg, p.PromptTokens, p.OutputTokens, r.Serving.MaxModelLen)
+		}
+		return nil, f.err()
+	}
 	for _, m := range r.misfits() {
 		m.Hint = strings.Join(slices.DeleteFunc([]string{m.Hint, in.wouldDo(req)}, func(s string) bool { return s == "" }), "; ")
 		f.add(m)
@@ -63,12 +73,13 @@ type inputs struct {
 	gpus      int
 	devs      []int // the request's; empty: the scenario's
 	quantFlag bool  // the request forced the variant
+	probe     bool  // the request asks for a probe
 }
 
 // gather reads everything that a request names; false where something is
 // missing, in which case f says what.
 func gather(req Request, f *faults) (in inputs, ok bool) {
-	in = inputs{gpus: req.GPUs, devs: grid(req.Devs), quantFlag: req.Quant != ""}
+	in = inputs{gpus: req.GPUs, devs: grid(req.Devs), quantFlag: req.Quant != "", probe: req.Probe}
 	if req.GPUs < 1 {
 		f.flag("gpus", "give at least 1", "%d GPUs cannot serve anything", req.GPUs)
 	}
@@ -173,6 +184,14 @@ func (in inputs) compose() *Run {
 	} else {
 		r.Devs = grid(in.benchmark.Devs)
 		r.origins["devs"] = r.origins["benchmark.devs"]
+	}
+
+	if in.probe && r.Benchmark.SaturationProbe == nil {
+		probe := DefaultProbe()
+		r.Benchmark.SaturationProbe = &probe
+		for _, key := range []string{"concurrency", "duration_s", "output_tokens", "prompt_tokens"} {
+			r.origins["benchmark.saturation_probe."+key] = Origin{File: FlagFile, Note: "-probe; the scenario has none"}
+		}
 	}
 
 	r.Serving = Serving{Host: DefaultHost, Port: DefaultPort, DownloadDir: DefaultDownloadDir}

@@ -260,6 +260,57 @@ func TestMaxNumSeqs(t *testing.T) {
 	}
 }
 
+// A probe is the scenario's, or the default one where the request asks for one
+// and there is none; without the request's word the scenario's stands.
+func TestSaturationProbe(t *testing.T) {
+	const written = "saturation_probe: {concurrency: 96, duration_s: 30, output_tokens: 100}\nserving:"
+	for name, c := range map[string]struct {
+		scenario string
+		asked    bool
+		want     *compose.SaturationProbe
+		seqs     int
+		origin   string
+	}{
+		"none":                 {"", false, nil, 64, ""},
+		"the request's":        {"", true, &compose.SaturationProbe{Concurrency: 64, DurationS: 120, OutputTokens: 256, PromptTokens: 768}, 64, "flag (-probe; the scenario has none)"},
+		"the scenario's":       {written, false, &compose.SaturationProbe{Concurrency: 96, DurationS: 30, OutputTokens: 100, PromptTokens: 300}, 96, "benchmarks/load/scenario.yaml:7"},
+		"both: the scenario's": {written, true, &compose.SaturationProbe{Concurrency: 96, DurationS: 30, OutputTokens: 100, PromptTokens: 300}, 96, "benchmarks/load/scenario.yaml:7"},
+		"a shape of its own": {"saturation_probe: {concurrency: 8, duration_s: 30, output_tokens: 100, prompt_tokens: 5000}\nserving:", false,
+			&compose.SaturationProbe{Concurrency: 8, DurationS: 30, OutputTokens: 100, PromptTokens: 5000}, 64, "benchmarks/load/scenario.yaml:7"},
+		"small is a block all the same": {"saturation_probe: {concurrency: 8, duration_s: 30, output_tokens: 1}\nserving:", false,
+			&compose.SaturationProbe{Concurrency: 8, DurationS: 30, OutputTokens: 1, PromptTokens: 32}, 64, "benchmarks/load/scenario.yaml:7"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run := merge(t, func(_, bench fstest.MapFS, r *compose.Request) {
+				r.Probe = c.asked
+				if c.scenario != "" {
+					edit(t, bench, "load/scenario.yaml", "serving:", c.scenario)
+				}
+			})
+			if diff := cmp.Diff(c.want, run.Benchmark.SaturationProbe); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if run.Serving.MaxNumSeqs != c.seqs {
+				t.Errorf("max_num_seqs %d, want %d", run.Serving.MaxNumSeqs, c.seqs)
+			}
+			if o, ok := run.Origin("benchmark.saturation_probe.concurrency"); ok != (c.want != nil) || ok && o.String() != c.origin {
+				t.Errorf("from %q, want %q", o, c.origin)
+			}
+		})
+	}
+}
+
+// The default probe in a context that does not hold it is the flag's fault.
+func TestProbeBeyondTheContext(t *testing.T) {
+	_, err := compose.Merge(request(t, func(_, bench fstest.MapFS, r *compose.Request) {
+		r.Probe = true
+		edit(t, bench, "load/scenario.yaml", "65536", "1000")
+	}))
+	if err == nil || !strings.Contains(err.Error(), "768 prompt and 256 output tokens are more than max_model_len, which is 1000") || !strings.Contains(err.Error(), "probe") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestContextCaps(t *testing.T) {
 	capModel := func(t *testing.T, config fstest.MapFS, n string) {
 		edit(t, config, "models/coder-awq.yaml", "architecture:", "max_model_len_cap: "+n+"\narchitecture:")

@@ -101,11 +101,14 @@ type SLO struct {
 	Percentile string  `yaml:"percentile,omitempty"`
 }
 
-// SaturationProbe is the shape of the Θmax measurement.
+// SaturationProbe is the shape of the Θmax measurement. It stands in the
+// scenario, and is not taken from the levels of a run: a shape that followed
+// their cache hits would be another one on every card, and Θmax with it.
 type SaturationProbe struct {
-	Concurrency  int `yaml:"concurrency"`
-	DurationS    int `yaml:"duration_s"`
-	OutputTokens int `yaml:"output_tokens"`
+	Concurrency  int `yaml:"concurrency"`   // streams at once
+	DurationS    int `yaml:"duration_s"`    // s, of the steady window
+	OutputTokens int `yaml:"output_tokens"` // per request
+	PromptTokens int `yaml:"prompt_tokens"` // per request; ProbePromptRatio × OutputTokens where it is not given
 }
 
 // AgentSettings overrides how the agent is run.

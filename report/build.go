@@ -248,44 +248,6 @@ func (r *Report) Complete() {
 	r.price()
 }
 
-// utilize computes the levels' utilization against Θmax where it was probed,
-// else against the best level where there are two to compare; a single level
-// would be its own yardstick and say 100 %.
-func (r *Report) utilize() {
-	yardstick := 0.0
-	r.UtilizationBasis = ""
-	switch {
-	case r.ThetaMax != nil:
-		yardstick, r.UtilizationBasis = r.ThetaMax.TokensPerHour, "theta_max"
-	case len(r.ByDevs) >= 2:
-		for _, l := range r.ByDevs {
-			yardstick = max(yardstick, l.rate())
-		}
-		r.UtilizationBasis = "best_level"
-	}
-	if yardstick <= 0 {
-		r.UtilizationBasis = ""
-	}
-	for i := range r.ByDevs {
-		l := &r.ByDevs[i]
-		l.Utilization, l.UnderutilizationPenalty = nil, nil
-		if u, penalty, ok := slo.Utilization(l.rate(), yardstick); ok {
-			l.Utilization, l.UnderutilizationPenalty = &u, &penalty
-		}
-	}
-}
-
-// rate is computed tokens per hour, or served ones where those are not known.
-func (l Level) rate() float64 {
-	switch {
-	case l.ComputedTokensPerHour != nil:
-		return *l.ComputedTokensPerHour
-	case l.TokensPerHour != nil:
-		return *l.TokensPerHour
-	}
-	return 0
-}
-
 func (r *Report) price() {
 	if len(r.Timeline) == 0 {
 		return

@@ -76,6 +76,10 @@ type Report struct {
 	// "theta_max", or "best_level" where no probe was made and there are at
 	// least two levels; empty where there is neither.
 	UtilizationBasis string `json:"utilization_basis,omitempty"`
+	// UtilizationTokens says what both sides count: "computed", each token
+	// once and without what the prefix cache held, or "served" where a level
+	// does not say what was computed.
+	UtilizationTokens string `json:"utilization_tokens,omitempty"`
 
 	// Money is the run beside hosted APIs; see [Report.Compare].
 	Money *Money `json:"money,omitempty"`
@@ -141,6 +145,30 @@ type ThetaMax struct {
 	DurationS           float64      `json:"duration_s"`
 	Shape               Shape        `json:"shape"`
 	Concurrency         int          `json:"concurrency"`
+
+	// Source is what stands behind the figures: the report's, of the server
+	// that answered the probe.
+	Source Source `json:"source,omitempty"`
+	// Window is the span that was counted, WarmupS the time before it.
+	Window  *Window `json:"window,omitempty"`
+	WarmupS float64 `json:"warmup_s,omitempty"`
+	// ComputedTokensPerHour counts each token once and leaves out what a
+	// prefix cache held: the yardstick of the levels' utilization.
+	ComputedTokensPerHour *float64 `json:"computed_tokens_per_hour,omitempty"`
+	ComputedEstimated     bool     `json:"computed_estimated,omitempty"`
+	PrefixCacheHitRate    *float64 `json:"prefix_cache_hit_rate,omitempty"`
+	Preemptions           *int64   `json:"preemptions,omitempty"`
+	// ConcurrencyMean is how many requests were in the server's batch on
+	// average, KVPeak the most of its KV cache that was in use, 0 to 1.
+	ConcurrencyMean *float64 `json:"concurrency_mean,omitempty"`
+	KVPeak          *float64 `json:"kv_peak,omitempty"`
+	Requests        *int64   `json:"requests,omitempty"` // that ended in the window
+	Errors          *int     `json:"errors,omitempty"`   // requests that failed in it
+	// Limited is set where something other than the GPU bounded the rate, or
+	// too little was seen to average over; LimitedReason says what.
+	Limited       bool     `json:"limited,omitempty"`
+	LimitedReason string   `json:"limited_reason,omitempty"`
+	Notes         []string `json:"notes,omitempty"`
 }
 
 // Shape is the size of one request of the probe.

@@ -256,6 +256,15 @@ func (v *view) remarks(r *Report) {
 			say("%d: %s", l.Devs, n)
 		}
 	}
+	if t := r.ThetaMax; t != nil {
+		say("%s", t.sentence())
+		if u := r.utilized(); u != "" {
+			say("%s", u)
+		}
+		for _, n := range t.Notes {
+			say("Θmax: %s", n)
+		}
+	}
 	if r.Truncated != "" {
 		why := r.TruncatedReason
 		if why == "" {

@@ -216,6 +216,37 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// TestIgnoreEOSIsExact: where the end of an answer is ignored it has exactly the
+// tokens that were asked for, whole or streamed, whatever the prompt; a
+// saturation probe's shape rests on it.
+func TestIgnoreEOSIsExact(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, sim.Config{Model: "m", Step: sim.Fixed{TTFT: time.Millisecond, ITL: time.Millisecond}}, nil)
+		defer s.Close()
+		asked, tokens := 0.0, 0.0
+		for _, prompt := range []string{`"go on"`, `[7]`, `[7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24]`} {
+			for _, n := range []int{1, 2, 15, 16, 17, 64, 255, 256, 1000} {
+				for _, how := range []string{``, `,"min_tokens":` + fmt.Sprint(n), `,"stream":true,"stream_options":{"include_usage":true}`} {
+					w := do(s, "POST", "/v1/completions", fmt.Sprintf(`{"prompt":%s,"max_tokens":%d,"ignore_eos":true%s}`, prompt, n, how))
+					if want := fmt.Sprintf(`"completion_tokens":%d,`, n); w.Code != 200 || !strings.Contains(w.Body.String(), want) {
+						t.Errorf("prompt %s, %d tokens%s: %d, without %s:\n%.600s", prompt, n, how, w.Code, want, w.Body)
+					}
+					asked, tokens = asked+1, tokens+float64(n)
+				}
+			}
+		}
+		page := do(s, "GET", "/metrics", "").Body.String()
+		for series, want := range map[string]float64{
+			`vllm:generation_tokens_total{engine="0",model_name="m"}`:                        tokens,
+			`vllm:request_success_total{engine="0",finished_reason="length",model_name="m"}`: asked,
+		} {
+			if got := sample(t, page, series); got != want {
+				t.Errorf("%s = %v, want %v", series, got, want)
+			}
+		}
+	})
+}
+
 // TestStreamIsDue: every piece of a stream comes when its token is due.
 func TestStreamIsDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

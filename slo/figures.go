@@ -158,7 +158,8 @@ const maxMiscount = 0.02
 // counted once. The server's own count is used where there is one. Otherwise
 // prompt × (1 − hits ÷ queries), which is prompt − hits where each request was
 // looked up once; where it was looked up at each attempt to schedule it, hits
-// can exceed the prompt, and only their ratio still means something.
+// can exceed the prompt, and only their ratio still means something. Nothing is
+// cut off in silence: counts that cannot be are told of.
 func (f *Figures) cache(w *Window) {
 	var rate float64
 	if w.PrefixQueries > 0 {
@@ -171,7 +172,10 @@ func (f *Figures) cache(w *Window) {
 	}
 	f.ComputedTokens = int64(float64(w.PromptTokens)*(1-rate)+0.5) + w.GenerationTokens
 	off := float64(w.PrefixQueries - w.PromptTokens)
-	if w.PrefixQueries > 0 && max(off, -off) > maxMiscount*float64(w.PromptTokens) {
+	if w.PrefixHits > w.PrefixQueries {
+		f.ComputedEstimated = true
+		f.note("the prefix cache was asked for %d tokens and had %d, which cannot be: computed tokens are those generated", w.PrefixQueries, w.PrefixHits)
+	} else if w.PrefixQueries > 0 && max(off, -off) > maxMiscount*float64(w.PromptTokens) {
 		f.ComputedEstimated = true
 		f.note("the prefix cache was asked for %d tokens, the prompts had %d: computed tokens are estimated by the hit rate", w.PrefixQueries, w.PromptTokens)
 	}

@@ -135,13 +135,15 @@ func TestComputedTokens(t *testing.T) {
 		// The original lab's max(0, prompt − hits) says 10 here.
 		{name: "looked up at each attempt", prompt: 1000, queries: 3000, hits: 2400, wantComputed: 210, wantRate: 0.8, wantEstimated: true},
 		{name: "in blocks, as before vLLM 0.9", prompt: 1600, queries: 100, hits: 50, wantComputed: 810, wantRate: 0.5, wantEstimated: true},
-		{name: "more hits than queries", prompt: 1000, queries: 1000, hits: 1100, wantComputed: 10, wantRate: 1},
+		{name: "more hits than queries", prompt: 1000, queries: 1000, hits: 1100, wantComputed: 10, wantRate: 1, wantEstimated: true},
 		{name: "cache never asked", prompt: 1000, wantComputed: 1010, wantRateAbsent: true},
 		{name: "the server counts by source", prompt: 1000, queries: 3000, hits: 2400, wantComputed: 160, wantRate: 0.8,
 			page: "# TYPE vllm:prompt_tokens_by_source_total counter\nvllm:prompt_tokens_by_source_total{engine=\"\",model_name=\"m\",source=\"local_compute\"} 150\n" +
 				"vllm:prompt_tokens_by_source_total{engine=\"\",model_name=\"m\",source=\"local_cache_hit\"} 850\n"},
 		{name: "the server counts the cached", prompt: 1000, queries: 3000, hits: 2400, wantComputed: 110, wantRate: 0.8,
 			page: "# TYPE vllm:prompt_tokens_cached_total counter\nvllm:prompt_tokens_cached_total{engine=\"\",model_name=\"m\"} 900\n"},
+		{name: "the server counts more cached than there was", prompt: 1000, queries: 1000, hits: 900, wantComputed: 110, wantRate: 0.9,
+			page: "# TYPE vllm:prompt_tokens_cached_total counter\nvllm:prompt_tokens_cached_total{engine=\"\",model_name=\"m\"} 1900\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e := &engine{prompt: c.prompt, generation: 10, queries: c.queries, hits: c.hits}

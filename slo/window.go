@@ -40,6 +40,8 @@ type Window struct {
 
 	// Notes are sentences that a reader of the figures should see.
 	Notes []string
+
+	uncounted bool // an engine does not say what it computed
 }
 
 // Seconds is the window's length.
@@ -87,6 +89,9 @@ func Delta(before, after *Snapshot) (*Window, error) {
 		if _, still := after.find(old); !still {
 			w.restarted("%s is gone at the end of the window; what it did is lost", old.name())
 		}
+	}
+	if w.uncounted {
+		w.ComputedPromptTokens = nil // the rest is not the whole
 	}
 	w.Mismatches = mismatches(before.Mismatches, after.Mismatches)
 	return w, nil
@@ -176,6 +181,8 @@ func (w *Window) add(d Engine) {
 			w.ComputedPromptTokens = new(int64)
 		}
 		*w.ComputedPromptTokens += computed
+	} else {
+		w.uncounted = true
 	}
 	for id, h := range map[histogramID]*Histogram{ttftSeconds: &w.TTFT, itlSeconds: &w.ITL, e2eSeconds: &w.E2E,
 		queueSeconds: &w.Queue, prefillSeconds: &w.Prefill, decodeSeconds: &w.Decode} {
@@ -185,13 +192,14 @@ func (w *Window) add(d Engine) {
 
 // computedPrompt is the prompt tokens that the server itself says it computed:
 // by source, or prompt less cached, both only on newer servers. vLLM counts
-// them once per request, at its first token.
+// them once per request, at its first token. More cached than there was is no
+// count to go by.
 func (e Engine) computedPrompt() (int64, bool) {
 	if v, ok := e.bySource[localCompute]; ok {
 		return int64(v), true
 	}
-	if c := e.counters[promptCached]; c.ok {
-		return int64(max(0, e.counters[promptTokens].v-c.v)), true
+	if c := e.counters[promptCached]; c.ok && c.v <= e.counters[promptTokens].v {
+		return int64(e.counters[promptTokens].v - c.v), true
 	}
 	return 0, false
 }

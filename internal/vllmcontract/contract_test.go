@@ -20,7 +20,7 @@ type term struct {
 
 // The whole contract.
 func terms() []term {
-	return slices.Concat(answerTerms, streamTerms, toolTerms, errorTerms, overflowTerms, lifeTerms)
+	return slices.Concat(answerTerms, streamTerms, toolTerms, errorTerms, overflowTerms, lifeTerms, probeTerms)
 }
 
 // TestSimulator holds the simulator to the contract, and writes down where it
