@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -177,76 +176,6 @@ func (r *runner) claude() agents.Agent {
 	return c
 }
 
-// measureAll makes the run's folder and measures level after level.
-func (r *runner) measureAll(ctx context.Context) (err error) {
-	if err := r.begin(); err != nil {
-		return err
-	}
-	g, ctx, err := r.openGateway(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if cause := context.Cause(ctx); err != nil && errors.As(cause, new(*gatewayEnd)) {
-			err = cause // what failed beside it is a consequence
-		}
-		err = errors.Join(err, g.close())
-	}()
-
-	if r.plan.Baseline {
-		r.pod.Meter.Mark(stepBaseline)
-		m, err := r.level(g, 1, stepBaseline).measure(ctx)
-		if err != nil {
-			return err
-		}
-		base := r.newLevel(m)
-		r.report.Baseline = &base
-		if err := r.save(base); err != nil {
-			return err
-		}
-	}
-	r.pod.Meter.Mark(stepGeneration)
-	if err := r.measureSizes(ctx, g); err != nil {
-		return err
-	}
-	return r.saturate(ctx)
-}
-
-// measureSizes measures the team sizes that were asked for, or searches.
-func (r *runner) measureSizes(ctx context.Context, g *gateway) error {
-	if r.plan.SearchMax > 0 {
-		return r.search(ctx, g)
-	}
-	for _, n := range r.plan.Run.Devs {
-		if err := r.measureLevel(ctx, g, n); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// measureLevel measures one team size, as often as was asked for.
-func (r *runner) measureLevel(ctx context.Context, g *gateway, n int) error {
-	var repeats []report.Level
-	for i := range max(1, r.plan.Repeat) {
-		m, err := r.level(g, n, repeatName(n, i)).measure(ctx)
-		if err != nil {
-			return err
-		}
-		repeats = append(repeats, r.newLevel(m))
-		l := report.Merge(repeats)
-		if i == 0 {
-			r.report.ByDevs = append(r.report.ByDevs, l)
-		} else {
-			r.report.ByDevs[len(r.report.ByDevs)-1] = l
-		}
-		if err := r.save(l); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // begin makes the run's folder, with the composed configuration in it.
 func (r *runner) begin() error {
 	run := r.plan.Run
@@ -266,24 +195,6 @@ func (r *runner) begin() error {
 	}
 	r.report = r.newReport()
 	return nil
-}
-
-func (r *runner) level(g *gateway, n int, name string) *level {
-	return &level{
-		n:         n,
-		name:      name,
-		dir:       r.levelDir(name),
-		series:    filepath.Join(filepath.Dir(r.place.Report()), seriesName(name)),
-		run:       r.plan.Run,
-		agent:     r.agent,
-		runner:    r.local,
-		gateway:   g,
-		endpoint:  r.pod.Endpoint.String(),
-		display:   r.display,
-		stall:     r.plan.Pod.Limits.Stall(n),
-		criteria:  r.report.SLO.Criteria(),
-		precision: r.plan.Precision,
-	}
 }
 
 // save writes the report as it stands, so that a level is on disk when it ends.
@@ -352,17 +263,6 @@ func (r *runner) judgeAll(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// seriesName is the file of a level's time series, beside the report.
-func seriesName(level string) string { return "series-" + level + ".csv" }
-
-// repeatName is how the i-th measurement of a team size is called.
-func repeatName(n, i int) string {
-	if i == 0 {
-		return levelName(n)
-	}
-	return fmt.Sprintf("%s-repeat%d", levelName(n), i+1)
 }
 
 // gatesOf turns the scenario's gates into values.
