@@ -27,7 +27,8 @@ type Money struct {
 	SLOPrice *SLOPrice `json:"slo_price,omitempty"`
 }
 
-// Usage is what the server counted in the level's whole window.
+// Usage is what the server counted in the level's whole window, or in those of
+// its repeats together.
 type Usage struct {
 	Prompt  int64   `json:"prompt"`  // cached ones included
 	Cached  int64   `json:"cached"`  // prompt tokens that its prefix cache held
@@ -151,7 +152,23 @@ func (r *Report) moneyLevel() (Level, bool) {
 // Cached tokens are the prompt less what was computed of it. The original's
 // computed tokens are prompt − hits, with each attempt to schedule a request
 // counted among the hits, so there the hit rate has to serve.
+//
+// Of a level that was repeated it is the repeats' together: its own rates are
+// their means, its counts the latest's.
 func (r *Report) usage(l Level) *Usage {
+	if l.Repeats != nil && len(l.Repeats.Levels) > 0 {
+		var sum Usage
+		for _, one := range l.Repeats.Levels {
+			u := r.usage(one)
+			if u == nil {
+				return nil
+			}
+			sum.Prompt, sum.Cached, sum.Output = sum.Prompt+u.Prompt, sum.Cached+u.Cached, sum.Output+u.Output
+			sum.Seconds += u.Seconds
+			sum.CachedEstimated = sum.CachedEstimated || u.CachedEstimated
+		}
+		return &sum
+	}
 	if l.ServerTokens == nil || l.ServerTokens.Prompt < 0 || l.ServerTokens.Generation < 0 {
 		return nil
 	}

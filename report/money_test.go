@@ -132,6 +132,33 @@ func TestMoneyNeedsTheServersCounts(t *testing.T) {
 	}
 }
 
+// A level that was repeated is priced by all of its repeats: its rates are their
+// means, its counts the latest's, and the one does not fit the other.
+func TestMoneyOfRepeats(t *testing.T) {
+	r := half()
+	first := r.ByDevs[0]
+	f := slo.Figures{
+		Start: began, End: began.Add(10 * time.Minute), Seconds: 600, Measured: true, HoldsSLO: true,
+		PromptTokens: 500_000, GenerationTokens: 30_000, TokensPerHour: 3_180_000, GenerationPerHour: 180_000,
+		ComputedTokens: 230_000, ComputedPerHour: 1_380_000,
+	}
+	r.ByDevs[0] = report.Merge([]report.Level{first, report.Finish(r.NewLevel(4, f, team(4)))})
+	r.Compare(0, prices())
+	want := report.Usage{Prompt: 1_500_000, Cached: 1_200_000, Output: 50_000, Seconds: 2400}
+	if u := r.Money.Usage; u == nil || *u != want {
+		t.Fatalf("usage %+v, want %+v", u, want)
+	}
+	// 1.2 M × 0.1 + 300 k × 2.5 + 50 k × 10 = $1.37 in 40 minutes of 4.
+	if a := r.Money.APIs[0]; !near(*a.USDPerDevHour, 1.37*1.5/4) {
+		t.Errorf("%v", *a.USDPerDevHour)
+	}
+	r.ByDevs[0].Repeats.Levels[0].ServerTokens = nil
+	r.Complete()
+	if r.Money.Usage != nil {
+		t.Errorf("one repeat has no counts: %+v", r.Money.Usage)
+	}
+}
+
 // Complete keeps the section up to date, also in a report that was read.
 func TestMoneyFollowsTheReport(t *testing.T) {
 	r := half()
