@@ -190,7 +190,7 @@ func TestMethodologyNamesRealSeries(t *testing.T) {
 	}
 	page := enginePage(t)
 	old := []string{"vllm:time_per_output_token_seconds", "vllm:prompt_tokens_cached_total"}
-	named := regexp.MustCompile("`((?:vllm|dail)[:_][a-z0-9_]+)`").FindAllStringSubmatch(string(text), -1)
+	named := regexp.MustCompile("`((?:vllm:|dail_)[a-z0-9_]+)`").FindAllStringSubmatch(string(text), -1)
 	if len(named) < 15 {
 		t.Errorf("only %d series are named", len(named))
 	}

@@ -66,8 +66,9 @@ const (
 // the results, moved away from the figure by Student's t over the normal
 // quantile. The same series always gives the same interval.
 //
-// The keys are mean_ttft, median_ttft, mean_tps, median_tps, tokens_per_hour
-// and, where the criteria judge at another percentile, pXX_ttft and pXX_tps.
+// The keys are mean_ttft, median_ttft, mean_tps, median_tps, e2e_mean, e2e_p50,
+// tokens_per_hour and, where the criteria judge at another percentile, pXX_ttft
+// and pXX_tps.
 // False where the series is too short to say anything.
 func (s Series) Confidence(level float64, c Criteria) (Confidence, bool) {
 	slices := s.slices()
@@ -154,17 +155,18 @@ func resample(slices []*Window, block int, percentile string) map[string][]float
 // totals is what the headline figures are computed from.
 type totals struct {
 	seconds, prompt, generated float64
-	ttft, itl                  Histogram
+	ttft, itl, e2e             Histogram
 }
 
 func (t *totals) add(w *Window) {
-	t.plus(&totals{seconds: w.Seconds(), prompt: float64(w.PromptTokens), generated: float64(w.GenerationTokens), ttft: w.TTFT, itl: w.ITL})
+	t.plus(&totals{seconds: w.Seconds(), prompt: float64(w.PromptTokens), generated: float64(w.GenerationTokens), ttft: w.TTFT, itl: w.ITL, e2e: w.E2E})
 }
 
 func (t *totals) plus(o *totals) {
 	t.seconds, t.prompt, t.generated = t.seconds+o.seconds, t.prompt+o.prompt, t.generated+o.generated
 	t.ttft.accumulate(o.ttft)
 	t.itl.accumulate(o.itl)
+	t.e2e.accumulate(o.e2e)
 }
 
 // accumulate is plus in place, for histograms of one server, whose buckets are
@@ -188,6 +190,12 @@ func (h *Histogram) accumulate(o Histogram) {
 func (t *totals) figures(percentile string, tell func(key string, v float64)) {
 	if v, ok := t.ttft.Mean(); ok {
 		tell("mean_ttft", v)
+	}
+	if v, ok := t.e2e.Mean(); ok {
+		tell("e2e_mean", v)
+	}
+	if v := t.e2e.Quantile(0.5); v.Measured() {
+		tell("e2e_p50", v.Value)
 	}
 	after, perStep := t.generated-t.ttft.Count(), 1.0
 	if after > 0 && t.itl.Sum > 0 {

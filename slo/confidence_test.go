@@ -120,7 +120,7 @@ func TestConfidence(t *testing.T) {
 	if !ok || fast.Holds != 1 || fast.Blocks != 8 || math.Abs(fast.BlockS-25) > 0.01 {
 		t.Errorf("%v %+v", ok, fast)
 	}
-	for _, key := range []string{"mean_ttft", "median_ttft", "p90_ttft", "mean_tps", "median_tps", "p90_tps", "tokens_per_hour"} {
+	for _, key := range []string{"mean_ttft", "median_ttft", "p90_ttft", "mean_tps", "median_tps", "p90_tps", "e2e_mean", "e2e_p50", "tokens_per_hour"} {
 		if i, ok := fast.Intervals[key]; !ok || !(i.Low < i.High) {
 			t.Errorf("%s: %+v", key, i)
 		}
