@@ -71,11 +71,13 @@ func (r *runner) search(ctx context.Context, g *gateway) error {
 	return nil
 }
 
-// add puts a level into the report, which is kept in the order of team sizes.
+// add puts a level into the report, which is kept in the order of team sizes, and
+// writes it: its work may take minutes to judge.
 func (r *runner) add(l report.Level) error {
 	r.report.ByDevs = append(r.report.ByDevs, l)
 	slices.SortStableFunc(r.report.ByDevs, func(a, b report.Level) int { return a.Devs - b.Devs })
-	return r.save(l)
+	r.timeline()
+	return r.report.Write(r.place.Report())
 }
 
 // scored judges a level's work, and returns it finished.
