@@ -59,6 +59,9 @@ const maxMix = 2
 func (r *runner) mixNote(m *report.ThetaMax) string {
 	probe := float64(m.Shape.PromptTokens) / float64(m.Shape.OutputTokens)
 	for _, l := range r.report.ByDevs {
+		if l.Repeats != nil { // its rate is a mean, its counts are the latest's
+			l = l.Repeats.Levels[len(l.Repeats.Levels)-1]
+		}
 		if l.ComputedTokensPerHour == nil || l.ServerTokens == nil || l.ServerTokens.Generation == 0 || l.Window == nil {
 			continue
 		}
