@@ -14,7 +14,7 @@ import (
 	"github.com/x/dail/slo"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() { os.Exit(run(os.Args[1:], truth.Grid, os.Stdout, os.Stderr)) }
 
 // line is the last line of the output.
 type line struct {
@@ -28,7 +28,7 @@ type line struct {
 	Pass          bool    `json:"pass"`
 }
 
-func run(args []string, stdout, stderr io.Writer) int {
+func run(args []string, grid func() ([]truth.Case, error), stdout, stderr io.Writer) int {
 	set := flag.NewFlagSet("benchtruth", flag.ContinueOnError)
 	set.SetOutput(stderr)
 	set.Usage = func() {
@@ -39,7 +39,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err := set.Parse(args); err != nil {
 		return 2
 	}
-	cases, err := truth.Grid()
+	cases, err := grid()
 	if err != nil {
 		fmt.Fprintln(stderr, "benchtruth:", err)
 		return 1
