@@ -17,9 +17,9 @@ const DefaultMaxDevs = 32
 // since it must know before it goes on.
 const stepGates = "gates"
 
-// nextCost is how much longer than the level before it the next level is
-// taken to last, when the budget is asked whether there is enough left.
-const nextCost = 1.5
+// reserve is added to what the next level is taken to need, when the budget is
+// asked whether there is enough left.
+const reserve = 1.1
 
 // search finds the largest team that holds, level by level, on one pod. What a
 // level needs is decided while it runs: one that clearly fails is stopped, one
@@ -30,9 +30,9 @@ func (r *runner) search(ctx context.Context, g *gateway) error {
 	c := &report.Capacity{Max: s.Max, High: s.Max, Asked: []int{}}
 	r.report.Capacity = c
 	began := time.Now()
-	var longest time.Duration
+	var perAgent time.Duration // the longest level so far ÷ its agents
 	for n, ok := s.Next(); ok; n, ok = s.Next() {
-		if why := r.tooDear(longest); why != "" {
+		if why := r.tooDear(time.Duration(n) * perAgent); why != "" {
 			c.Stopped = fmt.Sprintf("%s for the level of %d", why, n)
 			r.display.Note("the search ends here: %s", c.Stopped)
 			break
@@ -46,7 +46,7 @@ func (r *runner) search(ctx context.Context, g *gateway) error {
 			return err
 		}
 		took := time.Since(start)
-		longest = max(longest, took)
+		perAgent = max(perAgent, took/time.Duration(n))
 		l := r.newLevel(m)
 		if err := r.add(l); err != nil {
 			return err
@@ -116,8 +116,11 @@ func holdShare(l report.Level) float64 {
 
 // tooDear says why no further level can be paid for, empty where it can: the
 // ceilings of the run would cut it short, and the search without its answer.
-func (r *runner) tooDear(longest time.Duration) string {
-	need := time.Duration(nextCost * float64(longest))
+//
+// A level is taken to last as long per agent as the slowest before it: a server
+// that all its agents keep busy takes twice as long for twice as many.
+func (r *runner) tooDear(need time.Duration) string {
+	need = time.Duration(reserve * float64(need))
 	var spent time.Duration
 	for _, s := range r.pod.Meter.Steps() {
 		spent += s.Elapsed

@@ -47,19 +47,20 @@ func TestSearchReportsWhatItFound(t *testing.T) {
 	}
 }
 
-// A search whose next level would outlive the run ends with what it knows.
+// A search whose next level would outlive the run ends with what it knows: four
+// take some 4 s, so that eight would take 8.
 func TestSearchEndsBeforeItsBudgetDoes(t *testing.T) {
 	t.Parallel()
 	plan := askPlan(t)
-	plan.Provider = knownServer(plan, 20*time.Millisecond, 90*time.Millisecond)
-	plan.SearchMax = 3
-	plan.Pod.Limits.Run = 9 * time.Second
+	plan.Provider = knownServer(plan, 200*time.Millisecond, 40*time.Millisecond)
+	plan.SearchMax = 8
+	plan.Pod.Limits.Run = 11 * time.Second
 	rep, err := dail.Run(t.Context(), plan)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := rep.Capacity
-	if c.Stopped == "" || !strings.Contains(c.Stopped, "MAX_RUN") || c.Fails != 3 || len(c.Asked) != 1 || rep.Truncated != "" {
+	if c.Stopped == "" || !strings.Contains(c.Stopped, "MAX_RUN") || c.Holds != 4 || len(c.Asked) != 1 || rep.Truncated != "" {
 		t.Errorf("%+v, truncated %q", c, rep.Truncated)
 	}
 	if dail.ExitStatus(rep, err) != 1 {
