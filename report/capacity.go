@@ -41,7 +41,11 @@ func (c *Capacity) sentence(source Source) string {
 	if c.Holds == c.Max {
 		found = fmt.Sprintf("at least %d developers, the most that was asked for", c.Max)
 	}
-	text := fmt.Sprintf("Capacity: %s, %.0f %% sure", found, 100*c.Confidence)
+	sure := fmt.Sprintf("%.0f %%", 100*c.Confidence)
+	if c.Confidence > 0.99 { // nobody is surer than the bootstrap's assumptions
+		sure = "over 99 %"
+	}
+	text := fmt.Sprintf("Capacity: %s, %s sure", found, sure)
 	if l := label(source); l != "" {
 		text += " (" + l + ")"
 	}
