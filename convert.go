@@ -192,6 +192,7 @@ func harnessOf(u harness.Usage, records []trace.Record) *report.Harness {
 		Cores:            u.Cores,
 		QuotaCores:       u.Quota,
 		Throttled:        u.Throttled,
+		Saturated:        u.Saturated,
 		CPUShare:         &u.CPUShare,
 		PeakMemoryBytes:  u.PeakMemoryBytes,
 		TotalMemoryBytes: u.TotalMemoryBytes,

@@ -36,7 +36,9 @@ func BenchmarkHarness(b *testing.B) {
 				}
 				l := rep.ByDevs[0]
 				h := l.Harness
-				b.Logf("limited %v: %s", h.Limited, h.Reason)
+				b.Logf("limited %v: %s; cores %.0f %% busy, nothing idle for %.0f %% of the time, level %.0f s",
+					h.Limited, h.Reason, 100**h.CPUShare, 100*h.Saturated, l.Window.Whole.Seconds)
+				b.ReportMetric(100*h.Saturated, "%saturated")
 				b.ReportMetric(100**h.CPUShare, "%cpu")
 				b.ReportMetric(1000*h.SchedulingDelayS.P99, "ms-timer-p99")
 				if h.SpawnS != nil {

@@ -146,8 +146,11 @@ type Harness struct {
 	// QuotaCores is what the control groups around the program leave of them, 0
 	// where that is all; Throttled the part of the quota's periods in which
 	// somebody had to wait for the next one.
-	QuotaCores       float64    `json:"quota_cores,omitempty"`
-	Throttled        float64    `json:"throttled,omitempty"`
+	QuotaCores float64 `json:"quota_cores,omitempty"`
+	Throttled  float64 `json:"throttled,omitempty"`
+	// Saturated is the part of the time in which no core was idle: what tools
+	// compute then takes longer than on a developer's own machine.
+	Saturated        float64    `json:"saturated,omitempty"`
 	CPUShare         *float64   `json:"cpu_share,omitempty"` // busy part of all cores, or of the quota, 0 to 1
 	PeakMemoryBytes  uint64     `json:"peak_memory_bytes,omitempty"`
 	TotalMemoryBytes uint64     `json:"total_memory_bytes,omitempty"`

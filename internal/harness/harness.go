@@ -29,6 +29,11 @@ type Usage struct {
 	// it counts the whole machine, or the whole group; elsewhere this process
 	// and the children that it has waited for, so a lower bound.
 	CPUShare float64
+	// Saturated is the part of the time, 0 to 1, in which hardly a core was idle:
+	// there, whatever an agent's tools compute takes longer than it would for a
+	// developer with a machine of their own. A short program or a timer does not
+	// notice: the kernel lets those who ask for little go first.
+	Saturated float64
 	// Throttled is the part of the quota's periods, 0 to 1, in which somebody
 	// had to wait for the next one.
 	Throttled float64
@@ -48,6 +53,7 @@ type Usage struct {
 // Limits above which the machine is said to have set the pace.
 const (
 	maxCPUShare    = 0.90
+	maxSaturated   = 0.25
 	maxThrottled   = 0.25
 	maxMemoryShare = 0.92
 	maxDelayP99    = 100 * time.Millisecond
@@ -63,6 +69,9 @@ func (u Usage) Limited() (bool, string) {
 	}
 	if u.CPUShare > maxCPUShare {
 		why = append(why, fmt.Sprintf("%s were %.0f %% busy (limit %.0f %%)", cores, u.CPUShare*100, maxCPUShare*100))
+	}
+	if u.Saturated > maxSaturated {
+		why = append(why, fmt.Sprintf("%s had nothing idle for %.0f %% of the time (limit %.0f %%)", cores, u.Saturated*100, maxSaturated*100))
 	}
 	if u.Throttled > maxThrottled {
 		why = append(why, fmt.Sprintf("%s were used up in %.0f %% of all periods (limit %.0f %%)", cores, u.Throttled*100, maxThrottled*100))
@@ -89,6 +98,8 @@ type Sampler struct {
 	idle   chan struct{} // and by the spawner's
 	began  time.Time
 	cpu    cpuTimes
+	looks  int // at how busy the cores were since the look before,
+	full   int // and how often nothing was idle
 	group  group
 	delays []time.Duration
 	spawns []time.Duration
@@ -96,13 +107,15 @@ type Sampler struct {
 	total  uint64
 }
 
-// interval is the timer whose lateness is measured; memory is read at every
-// memoryEvery-th. A program is started every spawnEvery: often enough for a
+// interval is the timer whose lateness is measured; memory and processors are
+// looked at at every lookEvery-th. A program is started every spawnEvery: often enough for a
 // quantile of a level of minutes, and some thousandth of a core.
 const (
-	interval    = 20 * time.Millisecond
-	memoryEvery = 25
-	spawnEvery  = time.Second
+	interval   = 20 * time.Millisecond
+	lookEvery  = 25
+	spawnEvery = time.Second
+	// idleNone is the busy part of the cores from which on nothing is idle.
+	idleNone = 0.95
 )
 
 // Start begins to watch.
@@ -123,8 +136,16 @@ func (s *Sampler) watchTimer(ctx context.Context) {
 	defer close(s.done)
 	timer := time.NewTimer(interval)
 	defer timer.Stop()
+	last := s.cpu
 	for n := 0; ; n++ {
-		if n%memoryEvery == 0 {
+		if n%lookEvery == 0 {
+			if now := readCPU(); n > 0 {
+				s.looks++
+				if now.share(last) > idleNone {
+					s.full++
+				}
+				last = now
+			}
 			used, total := readMemory()
 			if g := readGroup(s.root); g.memoryMax > 0 && (total == 0 || g.memoryMax < total) {
 				used, total = g.memory, g.memoryMax
@@ -180,6 +201,9 @@ func (s *Sampler) Stop() Usage {
 		CPUShare:         readCPU().share(s.cpu),
 		PeakMemoryBytes:  s.peak,
 		TotalMemoryBytes: s.total,
+	}
+	if s.looks > 0 {
+		u.Saturated = float64(s.full) / float64(s.looks)
 	}
 	if end.cores > 0 && end.cores < float64(u.Cores) {
 		u.Quota = end.cores

@@ -24,6 +24,7 @@ func TestLimitedSaysWhy(t *testing.T) {
 		{"memory", Usage{PeakMemoryBytes: 95, TotalMemoryBytes: 100}, "memory was 95 % full"},
 		{"quota", Usage{Cores: 8, Quota: 1.5, CPUShare: 0.95, Throttled: 0.6}, "the 1.5 cores that the control group allows were 95 % busy (limit 90 %); the 1.5 cores that the control group allows were used up in 60 % of all periods (limit 25 %)"},
 		{"quota with room", Usage{Cores: 8, Quota: 1.5, CPUShare: 0.5, Throttled: 0.1}, ""},
+		{"nothing idle", Usage{Cores: 2, CPUShare: 0.8, Saturated: 0.5}, "the 2 cores had nothing idle for 50 % of the time (limit 25 %)"},
 		{"slow spawns", Usage{SpawnP50: time.Millisecond, SpawnP90: 300 * time.Millisecond}, "one program in ten that does nothing took 300ms or longer (limit 250ms)"},
 		{"late timers", Usage{DelayP99: 250 * time.Millisecond}, "one timer in a hundred fired 250ms late or later (limit 100ms)"},
 	}
