@@ -25,10 +25,15 @@ const reserve = 1.1
 // level needs is decided while it runs: one that clearly fails is stopped, one
 // near the limits is kept going. A level that holds must also have done real
 // work, so its gates are judged before the next one is chosen.
-func (r *runner) search(ctx context.Context, g *gateway) error {
+func (r *runner) search(ctx context.Context, g *gateway) (err error) {
 	s := slo.Search{Max: r.plan.SearchMax}
 	c := &report.Capacity{Max: s.Max, High: s.Max, Asked: []int{}}
 	r.report.Capacity = c
+	defer func() {
+		if err != nil { // what is known by then must not look like the answer
+			c.Stopped = "the run ended before it"
+		}
+	}()
 	began := time.Now()
 	var perAgent time.Duration // the longest level so far ÷ its agents
 	for n, ok := s.Next(); ok; n, ok = s.Next() {

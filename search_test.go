@@ -2,6 +2,7 @@ package dail_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/csv"
 	"os"
 	"path/filepath"
@@ -66,6 +67,40 @@ func TestSearchEndsBeforeItsBudgetDoes(t *testing.T) {
 	if dail.ExitStatus(rep, err) != 1 {
 		t.Error("a search that was not finished is no complete run")
 	}
+}
+
+// Nor does a search that was interrupted look like an answer; what it measured
+// is kept.
+func TestAnInterruptedSearchSaysSo(t *testing.T) {
+	t.Parallel()
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	plan := askPlan(t)
+	plan.Provider = knownServer(plan, 200*time.Millisecond, 40*time.Millisecond)
+	plan.SearchMax = 8
+	plan.Progress = writerFunc(func(line string) {
+		if strings.Contains(line, "n8: 8 agents") { // the first level is measured, the second has begun
+			interrupt()
+		}
+	})
+	rep, err := dail.Run(ctx, plan)
+	if err == nil || dail.ExitStatus(rep, err) != 1 {
+		t.Fatalf("%v", err)
+	}
+	stored, _ := oneReport(t, plan.Results)
+	if c := stored.Capacity; c == nil || c.Stopped == "" || c.Holds != 4 || len(stored.ByDevs) != 1 || !*stored.ByDevs[0].Valid {
+		t.Errorf("%+v, %d levels", c, len(stored.ByDevs))
+	}
+	if text := report.Text(stored, false); !strings.Contains(text, "the search was not finished") || !strings.Contains(text, "TRUNCATED") {
+		t.Error(text)
+	}
+}
+
+type writerFunc func(string)
+
+func (f writerFunc) Write(b []byte) (int, error) {
+	f(string(b))
+	return len(b), nil
 }
 
 func TestRepeatsAreMerged(t *testing.T) {
