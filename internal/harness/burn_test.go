@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,20 +21,15 @@ func burn(group string) error {
 		}
 	}
 	s := Start()
-	stop := make(chan struct{})
+	var stop atomic.Bool
 	for range runtime.NumCPU() {
 		go func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
+			for !stop.Load() {
 			}
 		}()
 	}
 	time.Sleep(2 * time.Second) // what is measured, not a wait for something
 	u := s.Stop()
-	close(stop)
+	stop.Store(true)
 	return json.NewEncoder(os.Stdout).Encode(u)
 }
