@@ -31,6 +31,7 @@ var allowed = map[string][]string{
 	"report":             {"slo", "gates", "trace"},
 	"internal/clock":     {},
 	"internal/install":   {},
+	"internal/airlock":   {},
 	"internal/deadman":   {},
 	"internal/remote":    {"internal/clock"},
 	"internal/runpod":    {"internal/clock"},
