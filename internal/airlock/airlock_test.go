@@ -26,7 +26,7 @@ const insideVar = "DAIL_TEST_INSIDE"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(insideVar) != "" {
-		err := airlock.Serve(airlock.Stdio(os.Stdin, os.Stdout))
+		err := airlock.Serve(airlock.Stdio(os.Stdin, os.Stdout), nil)
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(0)
 	}
@@ -86,6 +86,7 @@ func TestCommands(t *testing.T) {
 		{"nothing is inherited", shell("env | sort | grep -v ^PWD | grep -v ^_= | grep -v ^SHLVL"), 0, "", "A=1\nPATH=/usr/bin:/bin\n", ""},
 		{"its folder", airlock.Command{Argv: []string{"/bin/pwd"}, Dir: dir}, 0, "", dir + "\n", ""},
 		{"input", func() airlock.Command { c := shell("cat"); c.Stdin = strings.Repeat("x", 1<<20); return c }(), 0, "", strings.Repeat("x", 1<<20), ""},
+		{"what it left behind", shell("sleep 1000 & echo gone"), 0, "", "gone\n", ""},
 		{"a signal", shell("kill -SEGV $$"), -1, "SEGV", "", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

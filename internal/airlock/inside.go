@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
@@ -24,7 +25,11 @@ import (
 
 // Serve answers on a stream, inside a place, until the stream ends; then every
 // command that it started is ended.
-func Serve(rw io.ReadWriteCloser) error {
+//
+// When a command has ended, sweep ends what it left behind, all of it, and counts
+// it; then commands must be run one at a time. Without a sweep the command's own
+// process group is ended, and nothing is counted.
+func Serve(rw io.ReadWriteCloser, sweep func() int) error {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return err
@@ -39,7 +44,7 @@ func Serve(rw io.ReadWriteCloser) error {
 	if err != nil {
 		return fmt.Errorf("airlock: %w", err)
 	}
-	s := &inside{conn: conn, ended: make(chan struct{})}
+	s := &inside{conn: conn, sweep: sweep, ended: make(chan struct{})}
 	s.work.Go(func() { s.answer(requests) })
 	for ch := range channels {
 		s.work.Go(func() { s.channel(ch) })
@@ -56,6 +61,7 @@ func Serve(rw io.ReadWriteCloser) error {
 
 type inside struct {
 	conn  *ssh.ServerConn
+	sweep func() int
 	ended chan struct{} // the stream has
 	work  sync.WaitGroup
 
@@ -161,44 +167,68 @@ func (s *inside) session(c ssh.Channel, reqs <-chan *ssh.Request) {
 	if !ok {
 		return
 	}
-	cmd, stdin, err := start(c, r)
+	p, err := start(c, r)
 	r.Reply(err == nil, nil)
 	if err != nil {
 		go ssh.DiscardRequests(reqs)
 		fmt.Fprint(c.Stderr(), err)
 		return
 	}
-	s.follow(c, reqs, cmd, stdin)
+	s.follow(c, reqs, p)
+}
+
+// started is a command under way.
+type started struct {
+	*exec.Cmd
+	stdin io.WriteCloser
+	// What it prints goes through pipes of ours and not through exec's, for which
+	// Wait would wait as long as anything that the command left behind has them.
+	out, errs *os.File
 }
 
 // start starts the command that a request asks for.
-func start(c ssh.Channel, r *ssh.Request) (*exec.Cmd, io.WriteCloser, error) {
+func start(c ssh.Channel, r *ssh.Request) (*started, error) {
 	var ask execRequest
 	var l launch
 	switch {
 	case r.Type != "exec":
-		return nil, nil, fmt.Errorf("a session begins with a command, not with %q", r.Type)
+		return nil, fmt.Errorf("a session begins with a command, not with %q", r.Type)
 	case ssh.Unmarshal(r.Payload, &ask) != nil || json.Unmarshal([]byte(ask.Command), &l) != nil:
-		return nil, nil, errors.New("the request for a command is broken")
+		return nil, errors.New("the request for a command is broken")
 	case len(l.Argv) == 0:
-		return nil, nil, errors.New("there is no command to run")
+		return nil, errors.New("there is no command to run")
 	}
-	cmd := exec.Command(l.Argv[0], l.Argv[1:]...)
-	cmd.Dir = l.Dir
-	cmd.Env = []string{}
+	p := &started{Cmd: exec.Command(l.Argv[0], l.Argv[1:]...)}
+	p.Dir = l.Dir
+	p.Env = []string{}
 	for _, k := range slices.Sorted(maps.Keys(l.Env)) {
-		cmd.Env = append(cmd.Env, k+"="+l.Env[k])
+		p.Env = append(p.Env, k+"="+l.Env[k])
 	}
-	cmd.Stdout, cmd.Stderr = c, c.Stderr()
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := lookUp(cmd, l); err != nil {
-		return nil, nil, err
+	p.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := lookUp(p.Cmd, l); err != nil {
+		return nil, err
 	}
-	stdin, err := cmd.StdinPipe()
+	out, outW, err := os.Pipe()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return cmd, stdin, cmd.Start()
+	defer outW.Close()
+	errs, errsW, err := os.Pipe()
+	if err != nil {
+		out.Close()
+		return nil, err
+	}
+	defer errsW.Close()
+	p.out, p.errs, p.Stdout, p.Stderr = out, errs, outW, errsW
+	if p.stdin, err = p.StdinPipe(); err == nil {
+		err = p.Start()
+	}
+	if err != nil {
+		out.Close()
+		errs.Close()
+		return nil, err
+	}
+	return p, nil
 }
 
 // lookUp finds the program in the command's own PATH, not in ours.
@@ -218,18 +248,24 @@ func lookUp(cmd *exec.Cmd, l launch) error {
 	return fmt.Errorf("%s is in no folder of PATH (%s)", name, l.Env["PATH"])
 }
 
+// strayOutput is how long a command's output is read on after its end, where
+// something that it left behind may still be writing.
+const strayOutput = time.Second
+
 // follow waits for a command, with its signals and its input, and tells its end.
-func (s *inside) follow(c ssh.Channel, reqs <-chan *ssh.Request, cmd *exec.Cmd, stdin io.WriteCloser) {
+func (s *inside) follow(c ssh.Channel, reqs <-chan *ssh.Request, p *started) {
 	over := make(chan struct{})
-	var beside sync.WaitGroup
+	var beside, output sync.WaitGroup
 	beside.Go(func() {
-		io.Copy(stdin, c)
-		stdin.Close()
+		io.Copy(p.stdin, c)
+		p.stdin.Close()
 	})
+	output.Go(func() { io.Copy(c, p.out) })
+	output.Go(func() { io.Copy(c.Stderr(), p.errs) })
 	beside.Go(func() {
 		select {
 		case <-s.ended:
-			syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+			syscall.Kill(-p.Process.Pid, syscall.SIGKILL)
 		case <-over:
 		}
 	})
@@ -238,23 +274,33 @@ func (s *inside) follow(c ssh.Channel, reqs <-chan *ssh.Request, cmd *exec.Cmd, 
 			var ask signalRequest
 			ok := r.Type == "signal" && ssh.Unmarshal(r.Payload, &ask) == nil
 			if ok {
-				ok = syscall.Kill(-cmd.Process.Pid, unix.SignalNum("SIG"+ask.Name)) == nil
+				ok = syscall.Kill(-p.Process.Pid, unix.SignalNum("SIG"+ask.Name)) == nil
 			}
 			if r.WantReply {
 				r.Reply(ok, nil)
 			}
 		}
 	}()
-	err := cmd.Wait()
+	err := p.Wait()
 	close(over)
+	if s.sweep != nil {
+		c.SendRequest(leftoversRequest, false, ssh.Marshal(exitStatus{uint32(s.sweep())}))
+	} else {
+		syscall.Kill(-p.Process.Pid, syscall.SIGKILL)
+		p.out.SetReadDeadline(time.Now().Add(strayOutput))
+		p.errs.SetReadDeadline(time.Now().Add(strayOutput))
+	}
+	output.Wait()
+	p.out.Close()
+	p.errs.Close()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		fmt.Fprint(c.Stderr(), err)
 	}
-	if ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+	if ws, ok := p.ProcessState.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
 		c.SendRequest("exit-signal", false, ssh.Marshal(exitSignal{Name: unix.SignalName(ws.Signal())[len("SIG"):]}))
 	} else {
-		c.SendRequest("exit-status", false, ssh.Marshal(exitStatus{uint32(cmd.ProcessState.ExitCode())}))
+		c.SendRequest("exit-status", false, ssh.Marshal(exitStatus{uint32(p.ProcessState.ExitCode())}))
 	}
 	c.Close()
 	beside.Wait()

@@ -124,6 +124,9 @@ type Exit struct {
 	Code    int    // -1 where a signal ended it
 	Signal  string // "KILL", without SIG
 	Stopped bool   // ctx was done, so it was killed
+	// Leftovers counts the processes that it left behind, and that were ended;
+	// 0 where the inside has no sweep.
+	Leftovers int
 }
 
 // Run runs a command until it has ended; when ctx is done it is asked to end,
@@ -189,6 +192,8 @@ func (e *Exit) take(r *ssh.Request) {
 	var status exitStatus
 	var signal exitSignal
 	switch {
+	case r.Type == leftoversRequest && ssh.Unmarshal(r.Payload, &status) == nil:
+		e.Leftovers = int(status.Status)
 	case r.Type == "exit-status" && ssh.Unmarshal(r.Payload, &status) == nil:
 		e.Code = int(status.Status)
 	case r.Type == "exit-signal" && ssh.Unmarshal(r.Payload, &signal) == nil:

@@ -44,6 +44,8 @@ func (s stdio) Close() error {
 const (
 	putChannel = "put@dail" // extra data: the folder; a tar comes in
 	getChannel = "get@dail" // extra data: the folder; a tar goes out
+	// leftoversRequest comes before a command's end: how many processes it left.
+	leftoversRequest = "leftovers@dail"
 )
 
 // folder is a channel's extra data.
