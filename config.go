@@ -32,7 +32,7 @@ type Config struct {
 	Host      string // user@box[:port], for the provider "ssh"
 	RunPodURL string // another base URL of RunPod's REST v2: a test double
 	Gateway   string // "native" or "litellm"
-	Runner    string // "local"
+	Runner    string // "auto", "local" or "docker"
 
 	Results string // folder of the reports
 	Configs string // folder that overlays the embedded models/, hardware/ and apis/
@@ -75,7 +75,7 @@ func (c Config) withDefaults() Config {
 	def(&c.Hardware, DefaultHardware)
 	def(&c.Provider, "simulated")
 	def(&c.Gateway, "native")
-	def(&c.Runner, "local")
+	def(&c.Runner, runnerAuto)
 	def(&c.Results, DefaultResults)
 	if c.GPUs == 0 {
 		c.GPUs = 1
@@ -103,7 +103,7 @@ func (c *Config) Flags(set *flag.FlagSet) {
 	set.Float64Var(&c.USDPerHour, "usd-per-hour", c.USDPerHour, "what your own machine costs you, in `USD` an hour, all GPUs together, for -provider ssh and endpoint (default: the hardware file's price)")
 	set.Var(&c.Keep, "keep", "leave the pod running after the run, for debugging: -keep for 2 hours, or -keep=`duration`; it is billed, and ends by itself then")
 	set.StringVar(&c.Gateway, "gateway", c.Gateway, "what stands between the agents and the server: native (dail's own) or litellm (the pinned LiteLLM, installed on first use; needs Python 3.10)")
-	set.StringVar(&c.Runner, "runner", c.Runner, "where agents and gates run: local (processes of this machine)")
+	set.StringVar(&c.Runner, "runner", c.Runner, "where agents and gates run: local (processes of this machine), docker (containers without a network), auto (docker where the model is real and an engine answers, else local)")
 	set.StringVar(&c.Results, "results", c.Results, "`folder` of the reports")
 	set.StringVar(&c.Configs, "configs", c.Configs, "`folder` with models/, hardware/ and apis/ of your own, over the built-in ones (default: configs, where it exists)")
 	set.StringVar(&c.Claude, "claude", c.Claude, "`path` of your own Claude Code (default: the pinned version, installed on first use)")
@@ -168,9 +168,6 @@ func (c Config) Plan() (*Plan, error) {
 	if !knownGateway(c.Gateway) {
 		fault(fmt.Errorf("-gateway %q: want native (Claude Code → dail → vLLM) or litellm (Claude Code → LiteLLM → dail → vLLM)", c.Gateway))
 	}
-	if c.Runner != "local" {
-		fault(fmt.Errorf("-runner %q: this version has local only", c.Runner))
-	}
 	if c.HoursPerMonth < 0 || c.HoursPerMonth > 744 {
 		fault(fmt.Errorf("-hours-per-month %g: a month has between 0 and 744 hours", c.HoursPerMonth))
 	}
@@ -190,10 +187,7 @@ func (c Config) Plan() (*Plan, error) {
 		_, err := os.Stat(c.Claude)
 		fault(err)
 	}
-	if len(faults) > 0 {
-		return nil, &InputError{errors.Join(faults...)}
-	}
-	return &Plan{
+	plan := &Plan{
 		Run:           run,
 		Provider:      provider,
 		Pod:           options,
@@ -209,7 +203,12 @@ func (c Config) Plan() (*Plan, error) {
 		HoursPerMonth: c.HoursPerMonth,
 		DutyCycle:     c.DutyCycle,
 		APIs:          apis,
-	}, nil
+	}
+	fault(c.runner(plan, env))
+	if len(faults) > 0 {
+		return nil, &InputError{errors.Join(faults...)}
+	}
+	return plan, nil
 }
 
 // compose merges the three axes.

@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 
 	"github.com/x/dail/agents"
+	"github.com/x/dail/agents/container"
 	"github.com/x/dail/compose"
-	"github.com/x/dail/gates"
 	requirements "github.com/x/dail/infra/litellm"
 	"github.com/x/dail/infra/toolchain"
 	"github.com/x/dail/pod"
@@ -29,6 +29,9 @@ type Plan struct {
 	// calls it; nil is agents.Local with the toolchain's programs.
 	Runner     Runner
 	RunnerName string
+	// Container takes Runner's place where that is nil, the model turns out to be
+	// a real one, and its engine answers; nil is nothing.
+	Container *container.Runner
 	// Agent is what drives the load, and AgentName how the report calls it; nil
 	// is Claude Code as the run's scenario wants it.
 	Agent     agents.Agent
@@ -68,12 +71,6 @@ type Plan struct {
 	Progress io.Writer
 }
 
-// Runner is where agents work, and where gates are run.
-type Runner interface {
-	agents.Runner
-	gates.Execer
-}
-
 func (p Plan) withDefaults() Plan {
 	if p.Gateway == "" {
 		p.Gateway = "native"
@@ -101,8 +98,6 @@ func (p Plan) check() error {
 	case !sound(p.Run.Benchmark.SaturationProbe):
 		return refuse("dail: the saturation probe %+v cannot be: want at least 1 of each, and %d prompt tokens; compose.Merge makes a sound one",
 			*p.Run.Benchmark.SaturationProbe, compose.MinProbePrompt)
-	case p.Provider.About().RealModel && !p.mayRunAnything():
-		return p.refuseHostExec("provider " + p.Provider.About().Name)
 	}
 	return nil
 }
@@ -111,16 +106,6 @@ func (p Plan) check() error {
 // been paid for.
 func sound(p *compose.SaturationProbe) bool {
 	return p == nil || p.Concurrency > 0 && p.DurationS > 0 && p.OutputTokens > 0 && p.PromptTokens >= compose.MinProbePrompt
-}
-
-// mayRunAnything reports whether commands of unknown content may run.
-func (p Plan) mayRunAnything() bool {
-	return p.AllowHostExec || p.Runner != nil && p.Runner.Isolated()
-}
-
-func (p Plan) refuseHostExec(who string) error {
-	return refuse("%s serves a real model, and the local runner would let its commands run on this machine with your rights, beside your keys and files; "+
-		"say -allow-host-exec if this machine is one that you can throw away", who)
 }
 
 // Toolchain makes sure that the pinned programs which agents and gates use are

@@ -47,6 +47,10 @@ func Run(ctx context.Context, plan *Plan) (*report.Report, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
+	about := p.Provider.About()
+	if why := p.contain(ctx, about.RealModel); about.RealModel && !p.mayRunAnything() {
+		return nil, p.refuseHostExec("provider "+about.Name, why)
+	}
 	r := &runner{plan: p, display: progress.New(p.Progress)}
 	if err := r.prepare(ctx); err != nil {
 		return nil, err
@@ -104,7 +108,7 @@ type runner struct {
 // prepare does all that needs no GPU, then brings the server up. When it fails
 // nothing is left running.
 func (r *runner) prepare(ctx context.Context) error {
-	p := r.plan
+	p := &r.plan
 	run := p.Run
 	team := fmt.Sprintf("%v developers", run.Devs)
 	if p.SearchMax > 0 {
@@ -112,14 +116,8 @@ func (r *runner) prepare(ctx context.Context) error {
 	}
 	r.display.Note("%s on %d × %s: %s for %s, provider %s",
 		run.Serving.ServedModelName, run.GPUs, run.Hardware.Key, run.Benchmark.Name, team, p.Provider.About().Name)
-	if p.Toolchain != nil {
-		r.toolchain = *p.Toolchain
-	} else {
-		tc, err := Toolchain(ctx, p.Progress)
-		if err != nil {
-			return err
-		}
-		r.toolchain = tc
+	if err := r.useRunner(ctx); err != nil {
+		return err
 	}
 	switch {
 	case p.Gateway != gatewayLiteLLM:
@@ -133,11 +131,6 @@ func (r *runner) prepare(ctx context.Context) error {
 		}
 		r.litellm = program
 	}
-	r.local = p.Runner
-	if r.local == nil {
-		r.local = agents.Local{Path: []string{r.toolchain.Bin()}, NodeModules: r.toolchain.NodeModules()}
-	}
-
 	options := p.Pod
 	options.Progress = func(step string) { r.display.Note("%s", step) }
 	if options.RunID == "" {
@@ -148,9 +141,8 @@ func (r *runner) prepare(ctx context.Context) error {
 		return refused(err)
 	}
 	r.pod = up
-	if !up.Simulated && !p.mayRunAnything() {
-		refusal := p.refuseHostExec("the server at " + up.Endpoint.Redacted())
-		return errors.Join(refusal, up.Down(context.WithoutCancel(ctx)))
+	if err := r.contain(ctx); err != nil {
+		return errors.Join(err, up.Down(context.WithoutCancel(ctx)))
 	}
 	r.agent = p.Agent
 	if r.agent == nil {
@@ -159,11 +151,26 @@ func (r *runner) prepare(ctx context.Context) error {
 	return nil
 }
 
+// contain looks once more where agents may work, now that the server has said
+// what it is: behind an address that was given, nobody knew before.
+func (r *runner) contain(ctx context.Context) error {
+	p := &r.plan
+	before := p.Runner
+	why := p.contain(ctx, !r.pod.Simulated)
+	if !r.pod.Simulated && !p.mayRunAnything() {
+		return p.refuseHostExec("the server at "+r.pod.Endpoint.Redacted(), why)
+	}
+	if p.Runner == before {
+		return nil
+	}
+	return r.useRunner(ctx)
+}
+
 // claude is Claude Code as the scenario wants it.
 func (r *runner) claude() agents.Agent {
 	path := r.plan.Claude
-	if path == "" {
-		path = r.toolchain.Claude()
+	if path == "" && r.toolchain.Dir != "" {
+		path = r.toolchain.Claude() // else the runner's own, by its name
 	}
 	s := r.plan.Run.Benchmark.Agent
 	c := agents.ClaudeCode{

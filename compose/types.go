@@ -115,6 +115,9 @@ type SaturationProbe struct {
 type AgentSettings struct {
 	Tools []string          `yaml:"tools,omitempty"` // narrows the tools offered to the model
 	Env   map[string]string `yaml:"env,omitempty"`   // over the defaults of agents.ClaudeCode
+	// Network gives agents in containers the engine's network; without it they
+	// reach the gateway and nothing else.
+	Network bool `yaml:"network,omitempty"`
 }
 
 // Task is what every agent does, and what its work is checked by.

@@ -39,16 +39,33 @@ type Execer interface {
 	Exec(ctx context.Context, dir string, argv, env []string, out io.Writer) (exitCode int, err error)
 }
 
+// Sealer is an Execer that does not see this machine's folders: it takes a folder
+// in, and all gates of one workspace are run on what it took.
+type Sealer interface {
+	Execer
+	// Seal takes dir in. What is done to it in there does not come back.
+	Seal(ctx context.Context, dir string) (Sealed, error)
+}
+
+// Sealed runs the gates of one workspace. The folder that it is called with is the
+// one that it was given.
+type Sealed interface {
+	Execer
+	// Close gives it back. It must be called, and works also when the ctx of Seal
+	// is done.
+	Close(ctx context.Context) error
+}
+
 // Place is what gates are run on, and where.
 type Place struct {
-	// Execer runs the commands. It must see Scratch.
+	// Execer runs the commands. It must see Scratch, unless it is a [Sealer].
 	Execer
 	// Workspace is the folder to judge. It is only read.
 	Workspace string
 	// Files are added to the copy, over whatever is there; nil for none.
 	Files fs.FS
 	// NodeModules is a folder of installed packages, linked into the copy in
-	// place of the workspace's own node_modules. Empty: none.
+	// place of the workspace's own node_modules. Empty: none. A Sealer has its own.
 	NodeModules string
 	// Scratch is the folder in which the copy is made. Empty: the system's
 	// folder for temporary files.
@@ -110,8 +127,23 @@ func Score(ctx context.Context, place Place, list []Gate) (Verdict, error) {
 	if err := check(place, list); err != nil {
 		return Verdict{}, err
 	}
+	sealer, seals := place.Execer.(Sealer)
+	if seals {
+		place.NodeModules = ""
+	}
 	dir, cleanup, err := place.prepare()
 	defer cleanup()
+	if err == nil && seals {
+		var sealed Sealed
+		if sealed, err = sealer.Seal(ctx, dir); err == nil {
+			place.Execer = sealed
+			// What is left of it is no part of the verdict; it has its own reaper.
+			defer sealed.Close(context.WithoutCancel(ctx))
+		}
+	}
+	if err != nil && ctx.Err() != nil {
+		return Verdict{}, fmt.Errorf("gates: %w", context.Cause(ctx))
+	}
 	if err != nil {
 		var results []Result
 		for _, g := range list {

@@ -15,8 +15,8 @@ import (
 	"io/fs"
 )
 
-//go:embed package.json package-lock.json
+//go:embed Dockerfile package.json package-lock.json
 var files embed.FS
 
-// FS returns package.json and package-lock.json, at its root.
+// FS returns Dockerfile, package.json and package-lock.json, at its root.
 func FS() fs.FS { return files }

@@ -1,0 +1,227 @@
+package container
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os/exec"
+	"path"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/x/dail/agents"
+	"github.com/x/dail/internal/airlock"
+)
+
+// box is one running container, and the folders in it.
+type box struct {
+	engine Engine
+	name   string
+	dir    string // holds workspace, home, config and tmp
+	grace  time.Duration
+	cmd    *exec.Cmd // the engine's command, whose standard streams are the container's
+	said   *tail     // what the engine said; to be read when cmd has ended
+	inside *airlock.Client
+}
+
+func (b *box) at(name string) string { return path.Join(b.dir, name) }
+
+// furnish makes the folders, with files in the workspace, and links the
+// toolchain's packages into it.
+func (b *box) furnish(ctx context.Context, files fs.FS) error {
+	stop := context.AfterFunc(ctx, func() { b.inside.Close() }) // a transfer has no context of its own
+	defer stop()
+	empty := embed.FS{} // whose zero value is a folder without files
+	if files == nil {
+		files = empty
+	}
+	if err := b.inside.Put(b.at("workspace"), files); err != nil {
+		return err
+	}
+	for _, name := range []string{"home", "config", "tmp"} {
+		if err := b.inside.Put(b.at(name), empty); err != nil {
+			return err
+		}
+	}
+	said := &tail{}
+	exit, err := b.inside.Run(ctx, airlock.Command{Argv: []string{helperPath, "link", b.at("workspace"), nodeModules}, Stderr: said}, nil)
+	if err == nil && exit.Code != 0 {
+		err = errors.New(said.text())
+	}
+	return err
+}
+
+// environ is all that a command gets from us, before its own.
+func (b *box) environ() map[string]string {
+	return map[string]string{
+		"PATH":   nodeModules + "/.bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"HOME":   b.at("home"),
+		"TMPDIR": b.at("tmp"),
+		"LANG":   "C.UTF-8",
+		"TERM":   "dumb",
+		"SHELL":  "/bin/bash",
+		"USER":   "agent",
+		// npm asks its registry for a newer npm otherwise.
+		"npm_config_update_notifier": "false",
+	}
+}
+
+// run runs one command in the workspace.
+func (b *box) run(ctx context.Context, cmd airlock.Command) (airlock.Exit, error) {
+	kill := make(chan struct{})
+	ended := make(chan struct{})
+	defer close(ended)
+	stop := context.AfterFunc(ctx, func() {
+		force := time.NewTimer(b.grace)
+		defer force.Stop()
+		select {
+		case <-force.C:
+			close(kill)
+		case <-ended:
+			return
+		}
+		// What cannot even be killed, or is a container taken over, ends with it.
+		force.Reset(b.grace + 10*time.Second)
+		select {
+		case <-force.C:
+			b.inside.Close()
+		case <-ended:
+		}
+	})
+	defer stop()
+	cmd.Dir = b.at("workspace")
+	return b.inside.Run(ctx, cmd, kill)
+}
+
+// gone bounds how long the engine's command may take to see that its container
+// has ended, and removed how long the engine may take to remove it.
+const (
+	gone    = 15 * time.Second
+	removed = time.Minute
+)
+
+// remove ends the container, and makes sure that the engine has none of its name.
+func (b *box) remove(ctx context.Context) error {
+	if b.inside != nil {
+		b.inside.Close() // its stdin ends, and so does it
+	}
+	ended := make(chan struct{})
+	go func() {
+		b.cmd.Wait()
+		close(ended)
+	}()
+	late := time.NewTimer(gone)
+	defer late.Stop()
+	select {
+	case <-ended:
+	case <-late.C:
+		b.cmd.Process.Kill()
+		<-ended
+	}
+	ctx, cancel := context.WithTimeout(ctx, removed)
+	defer cancel()
+	return b.engine.remove(ctx, b.name)
+}
+
+// remove removes a container by force. That it is gone already, or that somebody
+// else is at it, is no error.
+func (e Engine) remove(ctx context.Context, name string) error {
+	_, err := e.output(ctx, "rm", "--force", "--volumes", name)
+	if err == nil || isGone(err) {
+		return nil
+	}
+	return fmt.Errorf("container: %s may be left: %w; make reap finds it when the engine answers again", name, err)
+}
+
+func isGone(err error) bool {
+	text := strings.ToLower(err.Error())
+	return strings.Contains(text, "no such container") || strings.Contains(text, "already in progress") || strings.Contains(text, "no container with name")
+}
+
+// place is one agent's container.
+type place struct {
+	*box
+	home    string // the folder on this machine that the workspace comes home to
+	gateway string // as seen from inside
+}
+
+// View implements [agents.Place].
+func (p *place) View() agents.View {
+	return agents.View{
+		Workspace: p.at("workspace"), Home: p.at("home"), Config: p.at("config"), Temp: p.at("tmp"),
+		Gateway: p.gateway,
+	}
+}
+
+// Run implements [agents.Place].
+func (p *place) Run(ctx context.Context, cmd agents.Command) (agents.Exit, error) {
+	if err := ctx.Err(); err != nil {
+		return agents.Exit{Code: -1, Stopped: true}, context.Cause(ctx)
+	}
+	env := p.environ()
+	maps.Copy(env, cmd.Env)
+	maps.Copy(env, cmd.Secret)
+	exit, err := p.box.run(ctx, airlock.Command{
+		Argv: cmd.Argv, Env: env, Stdin: cmd.Stdin, Stdout: cmd.Stdout, Stderr: cmd.Stderr,
+	})
+	out := agents.Exit{Code: exit.Code, Stopped: exit.Stopped, Leftovers: exit.Leftovers}
+	if exit.Signal != "" {
+		out.Signal = "SIG" + exit.Signal
+	}
+	if err != nil {
+		err = fmt.Errorf("container: %s: %w", p.name, err)
+	}
+	return out, err
+}
+
+// carryHome bounds how long a workspace may take to come home.
+const carryHome = 5 * time.Minute
+
+// Close implements [agents.Place].
+func (p *place) Close(ctx context.Context) error {
+	// What is in there may have been taken over, and never end its answer.
+	late := time.AfterFunc(carryHome, func() { p.inside.Close() })
+	err := p.inside.Get(p.at("workspace"), p.home)
+	late.Stop()
+	if err != nil {
+		err = fmt.Errorf("container: %s: its work could not be fetched: %w", p.name, err)
+	}
+	return errors.Join(err, p.remove(ctx))
+}
+
+// sealed is the container in which the gates of one workspace are run.
+type sealed struct{ *box }
+
+// Exec implements [gates.Execer]. dir is the folder that was sealed.
+func (s *sealed) Exec(ctx context.Context, _ string, argv, env []string, out io.Writer) (int, error) {
+	all := s.environ()
+	for _, kv := range env {
+		k, v, ok := strings.Cut(kv, "=")
+		if !ok {
+			return -1, fmt.Errorf("container: %q is not of the form NAME=value", kv)
+		}
+		all[k] = v
+	}
+	both := &locked{w: out}
+	exit, err := s.run(ctx, airlock.Command{Argv: argv, Env: all, Stdout: both, Stderr: both})
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return -1, context.Cause(ctx)
+	case err != nil:
+		return -1, fmt.Errorf("container: %s: %w", s.name, err)
+	case exit.Stopped:
+		return -1, context.Cause(ctx)
+	case exit.Signal != "":
+		return 128 + int(unix.SignalNum("SIG"+exit.Signal)), nil
+	}
+	return exit.Code, nil
+}
+
+// Close implements [gates.Sealed].
+func (s *sealed) Close(ctx context.Context) error { return s.remove(ctx) }
