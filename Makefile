@@ -48,6 +48,9 @@ YES ?=
 AGE ?=
 DRY_RUN ?=
 
+# make dashboard
+OUT ?=
+
 # make chaos
 TRIALS ?= 500
 SEED ?= 1
@@ -78,6 +81,10 @@ validate: bin/smoke ## the pre-flight: one agent, one small task
 .PHONY: explain
 explain: bin/dev-load ## every composed key, its value and the line it came from; runs nothing
 	@bin/dev-load -benchmark $(BENCHMARK) $(common) $(if $(DEVS),-devs $(DEVS)) $(if $(PROBE),-probe) -explain
+
+.PHONY: dashboard
+dashboard: bin/dashboard ## all reports as one page: results/dashboard.html, and live on this machine (RESULTS; OUT=FILE writes that only)
+	@bin/dashboard -results "$(RESULTS)" $(if $(OUT),-o "$(OUT)")
 
 .PHONY: toolchain
 toolchain: ## the container image in which a real model's agents work (BENCHMARK; needs Docker or podman)
