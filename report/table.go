@@ -132,7 +132,10 @@ func row(name string, l Level) []cell {
 			passed++
 		}
 	}
-	gates := fmt.Sprintf("%d/%d", passed, len(l.Agents))
+	gates := "–"
+	if len(l.Agents) > 0 {
+		gates = fmt.Sprintf("%d/%d", passed, len(l.Agents))
+	}
 	switch l.Gates {
 	case GatesPending:
 		gates = "pending"
