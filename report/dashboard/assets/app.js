@@ -67,7 +67,7 @@ function build() {
 function foot() {
   document.getElementById('foot').replaceChildren(
     h('p', {}, `${data.runs.length} reports, read ${data.built}. `, (data.bad || []).length ? h('span', { class: 'bad' }, `${data.bad.length} could not be read: ` + data.bad.map((b) => `${b.path} (${b.why})`).join('; ')) : ''),
-    h('p', {}, 'Simulated and forecast figures were not measured on any GPU. Imported ones were measured by others on real GPUs; their median speeds are read from coarse buckets. An invalid level never wins.'));
+    h('p', {}, 'Simulated and forecast figures were not measured on any GPU. Imported ones were measured by others on real GPUs, with another task of the same kind; their median speeds are read from coarse buckets. An invalid level never wins.'));
 }
 // live loads the page anew when its server says that reports have changed.
 function live() {

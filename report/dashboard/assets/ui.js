@@ -82,7 +82,7 @@ function h(tag, attrs, ...kids) {
   return e;
 }
 const fmt = {
-  usd: (v) => (v == null ? '–' : '$' + (v >= 100 ? Math.round(v).toLocaleString('en') : v.toFixed(v < 0.1 ? 3 : 2))),
+  usd: (v) => (v == null ? '–' : '$' + (v >= 100 || Number.isInteger(v) && v >= 1 ? Math.round(v).toLocaleString('en') : v.toFixed(v < 0.1 ? 3 : 2))),
   n: (v, d = 1) => (v == null ? '–' : v.toLocaleString('en', { minimumFractionDigits: d, maximumFractionDigits: d })),
   pct: (v) => (v == null ? '–' : Math.round(100 * v) + ' %'),
   s: (v) => (v == null ? '–' : v < 10 ? v.toFixed(2) + ' s' : v.toFixed(1) + ' s'),
