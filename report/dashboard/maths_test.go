@@ -3,6 +3,7 @@ package dashboard_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"os/exec"
@@ -136,4 +137,27 @@ func TestThePageJudgesAsSloDoes(t *testing.T) {
 			t.Errorf("%+v: %+v", c, got[i])
 		}
 	}
+}
+
+// people is slo's.
+func people(t *testing.T, n int, duty float64) int {
+	t.Helper()
+	_, safe, err := slo.People(n, duty)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return safe
+}
+
+// usd is a price as the page writes it.
+func usd(v float64) string {
+	switch {
+	case v >= 1 && v == math.Trunc(v) && v < 1000:
+		return fmt.Sprintf("$%.0f", v)
+	case v >= 100:
+		return fmt.Sprintf("$%.0f", v) // the tests stay below a thousand
+	case v < 0.1:
+		return fmt.Sprintf("$%.3f", v)
+	}
+	return fmt.Sprintf("$%.2f", v)
 }
