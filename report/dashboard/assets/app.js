@@ -23,7 +23,7 @@ function controls() {
 }
 function whatIf() {
   const of = shown();
-  const own = of[0] ? of[0].slo : { ttft: 10, tps: 20 };
+  const own = usualSLO(of);
   const field = (id, text, value, hint, set, attrs) => h('label', {}, text, h('input', { type: 'number', id, min: 0, step: 'any', value: value ?? '', placeholder: hint, ...attrs, oninput: (e) => { const v = e.target.value === '' ? null : Number(e.target.value); if (v === null || (isFinite(v) && v >= 0)) { set(v); changed(); render(); } } }));
   const prices = {};
   for (const c of of) prices[c.hw] = c.price;

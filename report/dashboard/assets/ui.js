@@ -55,11 +55,19 @@ function writeState(change) {
   set('theme', state.theme);
   history.replaceState(null, '', '#' + q);
 }
+// the limits that most combinations were judged by.
+function usualSLO(combos) {
+  const count = {};
+  for (const c of combos) {
+    const k = c.slo.ttft + '/' + c.slo.tps;
+    count[k] = { n: (count[k] ? count[k].n : 0) + 1, slo: c.slo };
+  }
+  return Object.values(count).sort((a, b) => b.n - a.n).map((x) => x.slo)[0] || { ttft: 10, tps: 20 };
+}
 // what if: the formulas' parameters.
 function what() {
-  const first = shown()[0];
   const asked = state.ttft != null || state.tps != null;
-  const own = first ? first.slo : { ttft: 10, tps: 20 };
+  const own = usualSLO(shown());
   return {
     hours: state.hours, duty: state.duty, price: state.price,
     slo: asked ? { ttft: state.ttft ?? own.ttft, tps: state.tps ?? own.tps } : null,

@@ -41,7 +41,7 @@ const views = {
   },
 
   speed(combos, w) {
-    const slo = w.slo || (combos[0] && combos[0].slo) || { ttft: 10, tps: 20 };
+    const slo = w.slo || usualSLO(combos);
     const differ = !w.slo && new Set(combos.map((c) => c.slo.ttft + '/' + c.slo.tps)).size > 1;
     const rows = combos.flatMap((c) => c.levels.map((l) => [nameOf(c), String(l.n), fmt.s(l.ttft), l.ttftb ? fmt.range(l.ttftb, 2) : '–', fmt.n(l.tps), l.tpsb ? fmt.range(l.tpsb) : '–', l.ctps ? fmt.range(l.ctps, 1) : '–', fmt.n(l.mean), fmt.s(l.ttft90), fmt.n(l.tps90), verdictCell(maths.verdict(l, w.slo), l)]));
     return [
@@ -51,7 +51,7 @@ const views = {
         overN('Time to first token', 'Seconds to the first token over the number of agents; the table has the numbers.', combos, (c, l) => ({ y: l.ttft, bounds: l.ttftb, interval: l.cttft }),
           { log: true, unit: 's', limits: [[slo.ttft, `SLO: at most ${slo.ttft} s`]], say: (p) => fmt.s(p.y) })),
       legend(),
-      differ ? h('p', { class: 'note' }, 'The reports were judged by different limits; the line shows the first one’s. What if … judges all by the same.') : null,
+      differ ? h('p', { class: 'note' }, 'The reports were judged by different limits; the line shows those of most. What if … judges all by the same.') : null,
       h('section', {}, table('Latency and speed', ['combination', '#N', '#TTFT', '#bounds, s', '#tok/s', '#bounds', '#95 % interval', '#mean tok/s', '#TTFT p90', '#tok/s p90', 'holds'], rows),
         h('p', { class: 'note' }, 'The server counts in buckets: a quantile lies somewhere within its bounds. The mean speed is exact.')),
     ];
