@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"github.com/x/dail/report"
 )
@@ -25,7 +26,7 @@ func (r *runner) measureAll(ctx context.Context) (err error) {
 		err = errors.Join(err, g.close())
 	}()
 
-	if r.plan.Baseline {
+	if r.plan.Baseline && r.report.Baseline == nil {
 		r.pod.Meter.Mark(stepBaseline)
 		m, err := r.level(g, 1, stepBaseline).measure(ctx)
 		if err != nil {
@@ -59,24 +60,28 @@ func (r *runner) measureSizes(ctx context.Context, g *gateway) error {
 
 // measureLevel measures one team size, as often as was asked for.
 func (r *runner) measureLevel(ctx context.Context, g *gateway, n int) error {
-	var repeats []report.Level
-	for i := range max(1, r.plan.Repeat) {
+	repeats := slices.Clone(r.kept(n)) // of an earlier session
+	for i := len(repeats); i < max(1, r.plan.Repeat); i++ {
 		m, err := r.level(g, n, repeatName(n, i)).measure(ctx)
 		if err != nil {
 			return err
 		}
 		repeats = append(repeats, r.newLevel(m))
 		l := report.Merge(repeats)
-		if i == 0 {
-			r.report.ByDevs = append(r.report.ByDevs, l)
-		} else {
-			r.report.ByDevs[len(r.report.ByDevs)-1] = l
-		}
+		r.put(l)
 		if err := r.save(l); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// put puts a level into the report, in the place of what it has of this team
+// size, which is kept in the order of team sizes.
+func (r *runner) put(l report.Level) {
+	r.report.ByDevs = slices.DeleteFunc(r.report.ByDevs, func(o report.Level) bool { return o.Devs == l.Devs })
+	r.report.ByDevs = append(r.report.ByDevs, l)
+	slices.SortFunc(r.report.ByDevs, func(a, b report.Level) int { return a.Devs - b.Devs })
 }
 
 func (r *runner) level(g *gateway, n int, name string) *level {

@@ -16,7 +16,7 @@ import (
 // measured with it.
 func (r *runner) saturate(ctx context.Context) error {
 	p := r.plan.Run.Benchmark.SaturationProbe
-	if p == nil {
+	if p == nil || r.report.ThetaMax != nil { // a resumed run may have it
 		return nil
 	}
 	r.pod.Meter.Mark(stepSaturation)
