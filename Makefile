@@ -18,7 +18,7 @@ HARDWARE  ?= l40s
 GPUS      ?= 1
 PROVIDER  ?= simulated
 GATEWAY   ?= native
-RUNNER    ?= local
+RUNNER    ?= auto
 RESULTS   ?= results
 
 # Optional: passed on only where they are set.
@@ -48,6 +48,9 @@ ALL ?=
 YES ?=
 AGE ?=
 DRY_RUN ?=
+
+# make dashboard
+OUT ?=
 
 # make chaos
 TRIALS ?= 500
@@ -80,8 +83,16 @@ validate: bin/smoke ## the pre-flight: one agent, one small task
 explain: bin/dev-load ## every composed key, its value and the line it came from; runs nothing
 	@bin/dev-load -benchmark $(BENCHMARK) $(common) $(if $(DEVS),-devs $(DEVS)) $(if $(PROBE),-probe) -explain
 
+.PHONY: dashboard
+dashboard: bin/dashboard ## all reports as one page: results/dashboard.html, and live on this machine (RESULTS; OUT=FILE writes that only)
+	@bin/dashboard -results "$(RESULTS)" $(if $(OUT),-o "$(OUT)")
+
+.PHONY: toolchain
+toolchain: ## the container image in which a real model's agents work (BENCHMARK; needs Docker or podman)
+	@$(GO) run ./internal/cmd/toolchain -image -benchmark $(BENCHMARK)
+
 .PHONY: reap
-reap: bin/reap ## ends every pod of yours, whatever became of its run (PROVIDER=runpod; ALL YES AGE DRY_RUN)
+reap: bin/reap ## ends every pod and container of yours, whatever became of its run (PROVIDER=runpod; ALL YES AGE DRY_RUN)
 	@bin/reap -provider $(if $(filter simulated,$(PROVIDER)),runpod,$(PROVIDER)) $(if $(RUNPOD_URL),-runpod-url "$(RUNPOD_URL)") \
 	  $(if $(HOST),-host "$(HOST)") $(if $(ALL),-all) $(if $(YES),-yes) $(if $(AGE),-age $(AGE)) $(if $(DRY_RUN),-dry-run)
 

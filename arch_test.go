@@ -67,6 +67,7 @@ var allowed = map[string][]string{
 	"examples/smoke":          {"*"},
 	"examples/dev-load":       {"*"},
 	"examples/reap":           {"*"},
+	"examples/dashboard":      {"*"},
 }
 
 const module = "github.com/x/dail"

@@ -169,7 +169,7 @@ func rentSmoke(t *testing.T, change func(*podtest.Config)) {
 	seen := make(chan []string, 1)
 	go func() { seen <- secrets.commands(watching) }()
 
-	code := tn.run(t.Context(), t, program(t, "smoke"), "-provider", "runpod", "-runpod-url", srv.URL, "-allow-host-exec")
+	code := tn.run(t.Context(), t, program(t, "smoke"), "-provider", "runpod", "-runpod-url", srv.URL, "-runner", "local", "-allow-host-exec")
 	stop()
 	found := <-seen
 	if code != 0 {
@@ -289,7 +289,7 @@ func TestRentalRefusals(t *testing.T) {
 				key = ""
 			}
 			env := []string{"RUNPOD_API_KEY=" + key, "SSH_KEY_PATH=" + tt.ssh}
-			args := []string{"-provider", "runpod", "-runpod-url", srv.URL, "-allow-host-exec"}
+			args := []string{"-provider", "runpod", "-runpod-url", srv.URL, "-runner", "local", "-allow-host-exec"}
 			for _, a := range tt.args {
 				if strings.HasPrefix(a, "MAX_RUN") {
 					env = append(env, a)

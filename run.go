@@ -177,12 +177,12 @@ func (r *runner) prepare(ctx context.Context) error {
 // what it is: behind an address that was given, nobody knew before.
 func (r *runner) contain(ctx context.Context) error {
 	p := &r.plan
-	before := p.Runner
+	had := p.Runner != nil
 	why := p.contain(ctx, !r.pod.Simulated)
 	if !r.pod.Simulated && !p.mayRunAnything() {
 		return p.refuseHostExec("the server at "+r.pod.Endpoint.Redacted(), why)
 	}
-	if p.Runner == before {
+	if had || p.Runner == nil {
 		return nil
 	}
 	return r.useRunner(ctx)

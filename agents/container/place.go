@@ -169,6 +169,7 @@ func (p *place) Run(ctx context.Context, cmd agents.Command) (agents.Exit, error
 	maps.Copy(env, cmd.Secret)
 	exit, err := p.box.run(ctx, airlock.Command{
 		Argv: cmd.Argv, Env: env, Stdin: cmd.Stdin, Stdout: cmd.Stdout, Stderr: cmd.Stderr,
+		Together: same(cmd.Stdout, cmd.Stderr),
 	})
 	out := agents.Exit{Code: exit.Code, Stopped: exit.Stopped, Leftovers: exit.Leftovers}
 	if exit.Signal != "" {
@@ -178,6 +179,12 @@ func (p *place) Run(ctx context.Context, cmd agents.Command) (agents.Exit, error
 		err = fmt.Errorf("container: %s: %w", p.name, err)
 	}
 	return out, err
+}
+
+// same reports whether two writers are one. Those that cannot be compared are not.
+func same(a, b io.Writer) (yes bool) {
+	defer func() { _ = recover() }()
+	return a != nil && a == b
 }
 
 // carryHome bounds how long a workspace may take to come home.
@@ -208,8 +215,7 @@ func (s *sealed) Exec(ctx context.Context, _ string, argv, env []string, out io.
 		}
 		all[k] = v
 	}
-	both := &locked{w: out}
-	exit, err := s.run(ctx, airlock.Command{Argv: argv, Env: all, Stdout: both, Stderr: both})
+	exit, err := s.run(ctx, airlock.Command{Argv: argv, Env: all, Stdout: out, Together: true})
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return -1, context.Cause(ctx)

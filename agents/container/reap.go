@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -40,8 +38,7 @@ type Found struct {
 // Reap removes containers that this package made, by their labels, and touches no
 // other. It needs none of the programs that made them.
 func Reap(ctx context.Context, e Engine, o ReapOptions) ([]Found, error) {
-	filter := labelRun
-	args := []string{"ps", "--all", "--quiet", "--no-trunc", "--filter", "label=" + filter}
+	args := []string{"ps", "--all", "--quiet", "--no-trunc", "--filter", "label=" + labelRun}
 	if o.Owner != "" {
 		args = append(args, "--filter", "label="+labelOwner+"="+o.Owner)
 	}
@@ -94,17 +91,4 @@ func (e Engine) inspect(ctx context.Context, id string) (Found, error) {
 		}
 	}
 	return f, nil
-}
-
-// locked lets two streams be written to one writer.
-type locked struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-// Write implements io.Writer.
-func (l *locked) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.w.Write(p)
 }

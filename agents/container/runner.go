@@ -230,7 +230,7 @@ func (r *Runner) enter(ctx context.Context, what, dir string, network bool) (*bo
 	if err != nil {
 		removed := b.remove(context.WithoutCancel(ctx))
 		if text := b.said.text(); text != "" {
-			err = fmt.Errorf("%s (%w)", text, err)
+			err = errors.New(text)
 		}
 		return nil, errors.Join(fmt.Errorf("container: %s did not start: %w", b.name, err), removed)
 	}

@@ -5,6 +5,10 @@
 //	reap -dry-run     # only says what it would do
 //	reap -all         # my colleagues' too; asks first
 //	reap -provider ssh -host kim@box  # what I started on a box, and its lease
+//	reap -provider docker   # containers of agents only
+//
+// Containers of agents are removed first, whichever the provider, where a
+// container engine answers.
 //
 // A machine that is kept (-keep) is left until its own time, and one without
 // dail's marker is never touched. Exit status: 0 when nothing is left that was
@@ -25,6 +29,7 @@ import (
 	"syscall"
 
 	"github.com/x/dail"
+	"github.com/x/dail/agents/container"
 	"github.com/x/dail/pod"
 )
 
@@ -41,7 +46,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	flags := flag.NewFlagSet("reap", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	cfg := dail.Config{Provider: "runpod"}
-	flags.StringVar(&cfg.Provider, "provider", cfg.Provider, "whose machines: runpod (its key is RUNPOD_API_KEY), ssh (your own box)")
+	flags.StringVar(&cfg.Provider, "provider", cfg.Provider, "whose machines: runpod (its key is RUNPOD_API_KEY), ssh (your own box), docker (no machines: only containers of agents)")
 	flags.StringVar(&cfg.RunPodURL, "runpod-url", "", "the API's base `URL`, where it is not RunPod's own")
 	flags.StringVar(&cfg.Host, "host", "", "`user@box[:port]` of your own machine, for -provider ssh")
 	yes := flags.Bool("yes", false, "with -all: do not ask")
@@ -56,6 +61,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if flags.NArg() > 0 {
 		fmt.Fprintf(stderr, "reap: %q is no flag; see reap -h\n", flags.Arg(0))
 		return 2
+	}
+	left := containers(ctx, opts, cfg.Provider == "docker", stdout, stderr)
+	if cfg.Provider == "docker" {
+		return left
 	}
 	p, err := cfg.Landlord()
 	if err != nil {
@@ -76,6 +85,44 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return 1
 	case len(results) == 0:
 		fmt.Fprintln(stdout, "nothing of ours is there")
+	}
+	return left
+}
+
+// containers removes what agents' containers a run has left, and returns the exit
+// status. That no engine answers matters only to whoever asked for one.
+func containers(ctx context.Context, opts pod.ReapOptions, asked bool, stdout, stderr io.Writer) int {
+	engine := container.Engine{}
+	if err := engine.Check(ctx); err != nil {
+		if asked {
+			fmt.Fprintln(stderr, "reap:", err)
+			return 2
+		}
+		return 0
+	}
+	o := container.ReapOptions{Owner: pod.Owner(), Age: opts.Age, DryRun: opts.DryRun}
+	if opts.All {
+		o.Owner = "" // a container costs nothing and holds nothing that could be lost
+	}
+	found, err := container.Reap(ctx, engine, o)
+	for _, f := range found {
+		action := pod.ActionLeft
+		switch {
+		case f.Removed:
+			action = pod.ActionEnded
+		case f.Err != nil:
+			action = pod.ActionFailed
+		case opts.DryRun:
+			action = pod.ActionWouldEnd
+		}
+		fmt.Fprintf(stdout, "%-10s  container %s  of %s, run %s\n", action, f.Name, f.Owner, f.Run)
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "reap:", err)
+		return 1
+	}
+	if asked && len(found) == 0 {
+		fmt.Fprintln(stdout, "no container of ours is there")
 	}
 	return 0
 }

@@ -86,6 +86,11 @@ func TestCommands(t *testing.T) {
 		{"nothing is inherited", shell("env | sort | grep -v ^PWD | grep -v ^_= | grep -v ^SHLVL"), 0, "", "A=1\nPATH=/usr/bin:/bin\n", ""},
 		{"its folder", airlock.Command{Argv: []string{"/bin/pwd"}, Dir: dir}, 0, "", dir + "\n", ""},
 		{"input", func() airlock.Command { c := shell("cat"); c.Stdin = strings.Repeat("x", 1<<20); return c }(), 0, "", strings.Repeat("x", 1<<20), ""},
+		{"both in order", func() airlock.Command {
+			c := shell("echo 1; echo 2 >&2; echo 3")
+			c.Together = true
+			return c
+		}(), 0, "", "1\n2\n3\n", ""},
 		{"what it left behind", shell("sleep 1000 & echo gone"), 0, "", "gone\n", ""},
 		{"a signal", shell("kill -SEGV $$"), -1, "SEGV", "", ""},
 	} {

@@ -220,6 +220,9 @@ func start(c ssh.Channel, r *ssh.Request) (*started, error) {
 	}
 	defer errsW.Close()
 	p.out, p.errs, p.Stdout, p.Stderr = out, errs, outW, errsW
+	if l.Together {
+		p.Stderr = outW
+	}
 	if p.stdin, err = p.StdinPipe(); err == nil {
 		err = p.Start()
 	}

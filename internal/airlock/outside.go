@@ -117,6 +117,8 @@ type Command struct {
 	Env            map[string]string
 	Stdin          string
 	Stdout, Stderr io.Writer // nil discards
+	// Together sends to Stdout what goes to stderr, too, in the order of both.
+	Together bool
 }
 
 // Exit is how a command ended.
@@ -135,7 +137,7 @@ type Exit struct {
 func (c *Client) Run(ctx context.Context, cmd Command, kill <-chan struct{}) (Exit, error) {
 	exit := Exit{Code: -1}
 	fail := func(err error) (Exit, error) { return exit, fmt.Errorf("airlock: run %s: %w", first(cmd.Argv), err) }
-	text, err := json.Marshal(launch{cmd.Argv, cmd.Dir, cmd.Env})
+	text, err := json.Marshal(launch{cmd.Argv, cmd.Dir, cmd.Env, cmd.Together})
 	if err != nil {
 		return fail(err)
 	}
@@ -151,6 +153,9 @@ func (c *Client) Run(ctx context.Context, cmd Command, kill <-chan struct{}) (Ex
 	}
 	if err != nil {
 		return fail(err)
+	}
+	if cmd.Together {
+		cmd.Stderr = nil // nothing comes of it, and Stdout may be the same writer
 	}
 	var output sync.WaitGroup
 	output.Go(func() {

@@ -57,6 +57,8 @@ type launch struct {
 	Argv []string          `json:"argv"`
 	Dir  string            `json:"dir,omitempty"`
 	Env  map[string]string `json:"env,omitempty"`
+	// Together sends stderr where stdout goes, in the order of both.
+	Together bool `json:"together,omitempty"`
 }
 
 // Of RFC 4254: the payloads of requests.

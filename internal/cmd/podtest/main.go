@@ -97,7 +97,7 @@ func serve(ctx context.Context, cfg dail.Config, server podtest.Config, faults f
 		return 1
 	}
 	defer forget()
-	fmt.Fprintf(stdout, "URL  %s\nkey  %s (good here only)\n\nRUNPOD_API_KEY=%s SSH_KEY_PATH=%s \\\n  bin/dev-load -provider runpod -runpod-url %s -allow-host-exec \\\n  -benchmark %s -model %s -hardware %s -gpus %d%s\n\n",
+	fmt.Fprintf(stdout, "URL  %s\nkey  %s (good here only)\n\nRUNPOD_API_KEY=%s SSH_KEY_PATH=%s \\\n  bin/dev-load -provider runpod -runpod-url %s -runner local -allow-host-exec \\\n  -benchmark %s -model %s -hardware %s -gpus %d%s\n\n",
 		srv.URL, srv.Key, srv.Key, key, srv.URL, cfg.Benchmark, cfg.Model, cfg.Hardware, cfg.GPUs, quant(cfg))
 	fmt.Fprintln(stdout, "Ctrl-C ends it, and prints the bill.")
 	<-ctx.Done()

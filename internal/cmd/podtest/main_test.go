@@ -77,7 +77,7 @@ func TestServesUntilItIsStopped(t *testing.T) {
 				status <- run(ctx, []string{"-benchmark", "smoke", "-fault", "no-capacity=1", "-fault", "ssh-late:2"}, out, io.Discard)
 			}()
 			out.waitFor(t, "Ctrl-C")
-			m := regexp.MustCompile(`RUNPOD_API_KEY=(\S+) SSH_KEY_PATH=\S+/id_ed25519 \\\n  bin/dev-load -provider runpod -runpod-url (\S+) -allow-host-exec`).FindStringSubmatch(out.String())
+			m := regexp.MustCompile(`RUNPOD_API_KEY=(\S+) SSH_KEY_PATH=\S+/id_ed25519 \\\n  bin/dev-load -provider runpod -runpod-url (\S+) -runner local -allow-host-exec`).FindStringSubmatch(out.String())
 			if m == nil {
 				t.Fatalf("no command line:\n%s", out.String())
 			}

@@ -1,0 +1,125 @@
+'use strict';
+// The state, which is the address' fragment; and building blocks. Text gets into
+// the page as text only.
+const data = JSON.parse(document.getElementById('data').textContent);
+const SOURCES = ['measured', 'imported', 'simulated', 'forecast'];
+const MARK = { measured: 'circle', imported: 'rect', simulated: 'triangle', forecast: 'star' };
+const DASH = { measured: [], imported: [8, 3], simulated: [2, 3], forecast: [1, 4] };
+const GLYPH = { measured: '●', imported: '■', simulated: '▲', forecast: '★' };
+const VIEWS = { answer: 'Answer', cost: 'Cost', speed: 'Speed', tokens: 'Tokens', apis: 'APIs', runs: 'Runs' };
+
+const state = {};
+function readState() {
+  const q = new URLSearchParams(location.hash.slice(1));
+  const num = (k) => (q.has(k) && q.get(k) !== '' && isFinite(q.get(k)) ? Number(q.get(k)) : null);
+  const present = [...new Set(data.combos.map((c) => c.bench))];
+  state.view = VIEWS[q.get('view')] ? q.get('view') : 'answer';
+  state.run = num('run');
+  state.team = Math.max(1, Math.round(num('team') || 8));
+  state.smoke = q.get('smoke') === '1';
+  state.bench = present.includes(q.get('bench')) ? q.get('bench') : defaultBench(present);
+  state.family = q.get('family') || '';
+  state.off = (q.get('off') || '').split(',').filter((s) => SOURCES.includes(s));
+  state.hours = num('hours');
+  state.duty = num('duty');
+  state.ttft = num('ttft');
+  state.tps = num('tps');
+  state.price = {};
+  for (const [k, v] of q) if (k.startsWith('price.') && v !== '' && isFinite(v)) state.price[k.slice(6)] = Number(v);
+  state.theme = q.get('theme') || '';
+  state.combo = q.get('combo') || '';
+}
+// the benchmark that most runs are of; a smoke run says nothing of capacity.
+function defaultBench(present) {
+  const runs = (b) => data.combos.filter((c) => c.bench === b).reduce((n, c) => n + c.runs.length, 0);
+  const real = present.filter((b) => b !== 'smoke');
+  return (real.length ? real : present).sort((a, b) => runs(b) - runs(a))[0] || '';
+}
+function writeState(change) {
+  Object.assign(state, change);
+  const q = new URLSearchParams();
+  const set = (k, v, otherwise) => { if (v !== null && v !== '' && v !== undefined && v !== otherwise && v !== false) q.set(k, v === true ? '1' : v); };
+  set('view', state.view, 'answer');
+  set('run', state.run);
+  set('team', state.team, 8);
+  set('bench', state.bench, defaultBench([...new Set(data.combos.map((c) => c.bench))]));
+  set('family', state.family);
+  set('off', state.off.join(','));
+  set('smoke', state.smoke);
+  set('hours', state.hours);
+  set('duty', state.duty);
+  set('ttft', state.ttft);
+  set('tps', state.tps);
+  set('combo', state.combo);
+  for (const [k, v] of Object.entries(state.price)) set('price.' + k, v);
+  set('theme', state.theme);
+  history.replaceState(null, '', '#' + q);
+}
+// what if: the formulas' parameters.
+function what() {
+  const first = shown()[0];
+  const asked = state.ttft != null || state.tps != null;
+  const own = first ? first.slo : { ttft: 10, tps: 20 };
+  return {
+    hours: state.hours, duty: state.duty, price: state.price,
+    slo: asked ? { ttft: state.ttft ?? own.ttft, tps: state.tps ?? own.tps } : null,
+  };
+}
+// the combinations that are asked about.
+function shown() {
+  return data.combos.filter((c) => c.bench === state.bench && (state.smoke || c.bench !== 'smoke') &&
+    (!state.family || c.family === state.family) && !state.off.includes(c.source));
+}
+
+function h(tag, attrs, ...kids) {
+  const e = document.createElement(tag);
+  for (const [k, v] of Object.entries(attrs || {})) {
+    if (v === null || v === undefined || v === false) continue;
+    if (k.startsWith('on')) e.addEventListener(k.slice(2), v);
+    else e.setAttribute(k, v === true ? '' : v);
+  }
+  for (const kid of kids.flat()) if (kid !== null && kid !== undefined) e.append(kid);
+  return e;
+}
+const fmt = {
+  usd: (v) => (v == null ? '–' : '$' + (v >= 100 ? Math.round(v).toLocaleString('en') : v.toFixed(v < 0.1 ? 3 : 2))),
+  n: (v, d = 1) => (v == null ? '–' : v.toLocaleString('en', { minimumFractionDigits: d, maximumFractionDigits: d })),
+  pct: (v) => (v == null ? '–' : Math.round(100 * v) + ' %'),
+  s: (v) => (v == null ? '–' : v < 10 ? v.toFixed(2) + ' s' : v.toFixed(1) + ' s'),
+  time: (s) => (s < 60 ? Math.round(s) + ' s' : Math.floor(s / 60) + ' min ' + String(Math.round(s % 60)).padStart(2, '0') + ' s'),
+  range: (b, d = 0) => (!b ? '' : b[1] < 0 ? `over ${+b[0].toFixed(d)}` : `${+b[0].toFixed(d)}–${+b[1].toFixed(d)}`),
+};
+const server = (c) => `${c.gpus} × ${c.hw}`;
+const model = (c) => `${c.family}/${c.quant}`;
+const source = (s) => h('span', { class: 'source ' + s }, h('span', { 'aria-hidden': 'true' }, GLYPH[s] || '?'), ' ' + (s || 'unknown'));
+const people = (n) => `${n} developer${n === 1 ? '' : 's'}`;
+// how sure a verdict is, in words.
+function sureness(l, sure, own) {
+  if (l.valid === null) return 'provisional: its work is not judged yet';
+  const parts = [sure ? 'certain by the bounds' : 'open: the bounds straddle a limit'];
+  if (own && l.share != null) parts.push(`${l.share > 0.99 ? 'over 99' : Math.round(100 * l.share)} % of resampled windows hold`);
+  if (l.repeats > 1) parts.push(`${l.repeats} runs`);
+  if (l.machine) parts.push('limited by the load generator');
+  return parts.join('; ');
+}
+// a table; columns that begin with # are numbers.
+function table(caption, head, rows, attrs) {
+  const numeric = head.map((t) => t.startsWith('#'));
+  const cell = (v, i) => h(i === 0 ? 'th' : 'td', { scope: i === 0 ? 'row' : null, class: numeric[i] ? 'num' : null }, v instanceof Node ? v : String(v ?? '–'));
+  return h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': caption },
+    h('table', attrs, h('caption', {}, caption),
+      h('thead', {}, h('tr', {}, head.map((t, i) => h('th', { scope: 'col', class: numeric[i] ? 'num' : null }, t.replace(/^#/, ''))))),
+      h('tbody', {}, rows.map((r) => h('tr', r.class ? { class: r.class } : {}, (r.cells || r).map(cell))))));
+}
+const link = (change, text, attrs) => {
+  const a = h('a', { href: '#', ...attrs }, text);
+  a.addEventListener('click', (e) => { e.preventDefault(); go(change); });
+  return a;
+};
+function go(change) {
+  writeState(change);
+  render();
+  document.getElementById('main').focus({ preventScroll: true });
+  window.scrollTo(0, 0);
+}
+const detailOf = (i) => JSON.parse(document.getElementById('run-' + i).textContent);

@@ -1,0 +1,330 @@
+package dashboard
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/x/dail/report"
+	"github.com/x/dail/slo"
+)
+
+// The page's data. Keys are short because there may be thousands of levels; what
+// they mean is said here, and nowhere else.
+
+// page is all that is parsed when the page is opened.
+type page struct {
+	Built  string  `json:"built"` // when, for people
+	Combos []combo `json:"combos"`
+	Runs   []run   `json:"runs"`
+	Bad    []bad   `json:"bad,omitempty"`
+}
+
+// bad is a report that could not be read.
+type bad struct {
+	Path string `json:"path"`
+	Why  string `json:"why"`
+}
+
+// combo is one benchmark on one model and hardware from one source, over all of
+// its runs. Prices, SLO and Θmax are the latest run's.
+type combo struct {
+	Benchmark string   `json:"bench"`
+	Family    string   `json:"family"`
+	Quant     string   `json:"quant"`
+	Hardware  string   `json:"hw"`
+	GPUs      int      `json:"gpus"`
+	Source    string   `json:"source"`
+	Price     float64  `json:"price"` // USD per GPU hour
+	PriceAsOf string   `json:"asof,omitempty"`
+	PriceFrom string   `json:"pricefrom,omitempty"`
+	Hours     float64  `json:"hours"` // of a month
+	SLO       limits   `json:"slo"`
+	Theta     *float64 `json:"theta,omitempty"` // output tokens an hour, saturated
+	APIs      []api    `json:"apis,omitempty"`
+	Levels    []level  `json:"levels"`
+	Runs      []int    `json:"runs"` // places in page.Runs, the latest first
+	MaxLen    int      `json:"maxlen,omitempty"`
+}
+
+type limits struct {
+	TTFT       float64 `json:"ttft"`
+	TPS        float64 `json:"tps"`
+	Percentile string  `json:"pct"`
+}
+
+// api is a hosted API's prices, in USD per million tokens.
+type api struct {
+	Name   string  `json:"name"`
+	Model  string  `json:"model"`
+	AsOf   string  `json:"asof"`
+	Note   string  `json:"note,omitempty"`
+	Input  float64 `json:"in"`
+	Read   float64 `json:"read"`
+	Write  float64 `json:"write"`
+	Output float64 `json:"out"`
+}
+
+// figures are what a verdict is read from.
+type figures struct {
+	TTFT  *float64    `json:"ttft"` // s, of the SLO's percentile
+	TPS   *float64    `json:"tps"`
+	TTFTB *[2]float64 `json:"ttftb,omitempty"` // bounds; an upper one of -1 is unknown
+	TPSB  *[2]float64 `json:"tpsb,omitempty"`
+}
+
+// level is one team size.
+type level struct {
+	N      int    `json:"n"`
+	Holds  bool   `json:"holds"`
+	Sure   bool   `json:"sure"`   // the verdict does not hang on where in a bucket the truth lies
+	Valid  *bool  `json:"valid"`  // null: its work is not judged yet
+	Denied bool   `json:"denied"` // it could not hold with any limits
+	Limits bool   `json:"machine,omitempty"`
+	Why    string `json:"why"`
+	figures
+	// All is while all N were at work, null where that was too short.
+	All      *figures       `json:"all,omitempty"`
+	Share    *float64       `json:"share,omitempty"` // part of the resampled windows that hold
+	ConfTTFT *[2]float64    `json:"cttft,omitempty"`
+	ConfTPS  *[2]float64    `json:"ctps,omitempty"`
+	MeanTPS  *float64       `json:"mean,omitempty"`
+	TTFT90   *float64       `json:"ttft90,omitempty"`
+	TPS90    *float64       `json:"tps90,omitempty"`
+	MTok     *float64       `json:"mtok,omitempty"`
+	MTokOut  *float64       `json:"mtokout,omitempty"`
+	PerHour  *float64       `json:"perhour,omitempty"` // tokens
+	Hit      *float64       `json:"hit,omitempty"`
+	Util     *float64       `json:"util,omitempty"`
+	Penalty  *float64       `json:"penalty,omitempty"`
+	OK       int            `json:"ok"` // agents that did real work
+	Use      *usage         `json:"use,omitempty"`
+	Repeats  int            `json:"repeats,omitempty"`
+	CV       map[string]int `json:"cv,omitempty"` // in tenths of a percent, by figure
+	Run      int            `json:"run"`          // the latest it comes from
+	Stopped  string         `json:"stopped,omitempty"`
+}
+
+// usage is what the server counted.
+type usage struct {
+	Prompt  int64   `json:"prompt"`
+	Cached  int64   `json:"cached"`
+	Output  int64   `json:"output"`
+	Seconds float64 `json:"s"`
+}
+
+// run is one report, as a line of a list. What else is known of it stands in an
+// element of its own, which is parsed when it is looked at.
+type run struct {
+	ID        string   `json:"id"`
+	Path      string   `json:"path"`
+	Date      string   `json:"date"`
+	Cost      *float64 `json:"cost,omitempty"`
+	CostBasis string   `json:"basis,omitempty"`
+	Truncated string   `json:"trunc,omitempty"`
+	Combo     int      `json:"combo"`
+}
+
+// key is what makes levels comparable.
+type key struct {
+	benchmark, family, quant, hardware string
+	gpus                               int
+	source                             report.Source
+}
+
+// Percentiles of an SLO.
+const (
+	p50 = "p50"
+	p90 = "p90"
+)
+
+// gathered is a combination while reports are read.
+type gathered struct {
+	newest *report.Report // without its levels
+	levels map[int][]one
+	runs   []int
+}
+
+// one is one report's level, without what only a look at the run needs.
+type one struct {
+	report.Level
+	run   int
+	use   *usage
+	runID string
+}
+
+// gather adds a report. It keeps what comparing needs, and no more: a thousand
+// reports with all of their agents would fill the memory.
+func gather(all map[key]*gathered, r *report.Report, index int) {
+	k := key{r.Benchmark, r.Family, r.Quant, r.Hardware, r.GPUCount, r.Source}
+	g := all[k]
+	if g == nil {
+		g = &gathered{levels: map[int][]one{}}
+		all[k] = g
+	}
+	for _, l := range r.ByDevs {
+		o := one{run: index, use: use(r, l), runID: r.RunID}
+		if l.Perceived != nil {
+			l.Perceived = &slo.Perceived{}
+		}
+		if l.Harness != nil {
+			l.Harness = &report.Harness{Limited: l.Harness.Limited}
+		}
+		if l.Delivered != nil {
+			l.Delivered = &slo.Delivered{Short: l.Delivered.Short}
+		}
+		l.Agents, l.Repeats, l.Notes = nil, nil, nil
+		o.Level = l
+		g.levels[l.Devs] = append(g.levels[l.Devs], o)
+	}
+	g.runs = append(g.runs, index)
+	if g.newest == nil || r.RunID > g.newest.RunID {
+		light := *r
+		light.ByDevs, light.Baseline, light.Timeline = nil, nil, nil
+		g.newest = &light
+	}
+}
+
+// use is what the server counted in a level.
+func use(r *report.Report, l report.Level) *usage {
+	only := *r
+	only.ByDevs, only.Money = []report.Level{l}, nil
+	only.Compare(0, nil)
+	if m := only.Money; m != nil && m.Usage != nil && m.Devs == l.Devs {
+		return &usage{m.Usage.Prompt, m.Usage.Cached, m.Usage.Output, m.Usage.Seconds}
+	}
+	return nil
+}
+
+// combos are the combinations in the order of their names.
+func combos(all map[key]*gathered, runs []run) []combo {
+	var list []combo
+	for k, g := range all {
+		r := g.newest
+		c := combo{
+			Benchmark: k.benchmark, Family: k.family, Quant: k.quant, Hardware: k.hardware, GPUs: k.gpus, Source: string(k.source),
+			Price: r.PriceUSDPerGPUHour, PriceAsOf: r.PriceAsOf, PriceFrom: r.PriceSource, Hours: r.HoursPerMonth, MaxLen: r.MaxModelLen,
+			SLO: limits{r.SLO.MaxTTFT, r.SLO.MinTPS, cmp.Or(r.SLO.Percentile, p50)},
+		}
+		if c.Hours == 0 {
+			c.Hours = slo.HoursPerMonth
+		}
+		if r.ThetaMax != nil {
+			c.Theta = &r.ThetaMax.OutputTokensPerHour
+		}
+		if r.Money != nil {
+			for _, a := range r.Money.APIs {
+				c.APIs = append(c.APIs, api{a.Name, a.Model, a.AsOf, a.Note, a.Input, a.CacheRead, a.CacheWrite, a.Output})
+			}
+		}
+		c.Runs = slices.Clone(g.runs)
+		slices.SortFunc(c.Runs, func(a, b int) int { return cmp.Compare(runs[b].ID, runs[a].ID) })
+		for _, n := range slices.Sorted(keys(g.levels)) {
+			c.Levels = append(c.Levels, merged(g.levels[n]))
+		}
+		list = append(list, c)
+	}
+	slices.SortFunc(list, func(a, b combo) int {
+		return cmp.Or(cmp.Compare(a.Benchmark, b.Benchmark), cmp.Compare(a.Family, b.Family), cmp.Compare(a.Quant, b.Quant),
+			cmp.Compare(a.Hardware, b.Hardware), cmp.Compare(a.GPUs, b.GPUs), cmp.Compare(a.Source, b.Source))
+	})
+	for i, c := range list {
+		for _, r := range c.Runs {
+			runs[r].Combo = i
+		}
+	}
+	return list
+}
+
+func keys(m map[int][]one) func(func(int) bool) {
+	return func(yield func(int) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+// merged is one team size over its runs.
+func merged(all []one) level {
+	slices.SortStableFunc(all, func(a, b one) int { return cmp.Compare(a.runID, b.runID) })
+	var levels []report.Level
+	denied := false
+	for _, o := range all {
+		levels = append(levels, o.Level)
+		denied = denied || o.Valid != nil && !*o.Valid || o.Stopped != "" || o.Delivered != nil && o.Delivered.Short
+	}
+	l := report.Merge(levels)
+	last := all[len(all)-1]
+	out := level{
+		N: l.Devs, Holds: l.HoldsSLO, Sure: l.HoldsSLOCertain, Valid: l.Valid, Denied: denied, Why: l.Verdict,
+		Limits: l.Harness != nil && l.Harness.Limited, figures: judged(l), MeanTPS: l.MeanTPS, TTFT90: l.P90TTFT, TPS90: l.P90TPS,
+		MTok: l.CostPerMTok, MTokOut: l.CostPerMTokOutput, PerHour: l.TokensPerHour, Hit: l.PrefixCacheHitRate,
+		Util: l.Utilization, Penalty: l.UnderutilizationPenalty, OK: l.AgentsOK, Use: last.use, Run: last.run, Stopped: l.Stopped,
+	}
+	if l.InvalidReason != "" && out.Valid != nil && !*out.Valid {
+		out.Why = l.InvalidReason
+	}
+	if l.Repeats != nil {
+		out.Repeats, out.CV = l.Repeats.Count, map[string]int{}
+		for _, figure := range []string{"median_tps", "mean_tps", "median_ttft", "cost_per_mtok"} {
+			if cv, ok := l.Repeats.CV[figure]; ok && !math.IsNaN(cv) {
+				out.CV[figure] = int(math.Round(1000 * cv))
+			}
+		}
+	}
+	out.narrow(l)
+	return out
+}
+
+// judged are the figures that the level's verdict is read from.
+func judged(l report.Level) figures {
+	if l.SLOPercentile == p90 {
+		return figures{l.P90TTFT, l.P90TPS, pair(l.Bounds, "p90_ttft"), pair(l.Bounds, "p90_tps")}
+	}
+	return figures{l.MedianTTFT, l.MedianTPS, pair(l.Bounds, "median_ttft"), pair(l.Bounds, "median_tps")}
+}
+
+// narrow adds the window in which all were at work, and the intervals of
+// whichever window is the narrower one.
+func (out *level) narrow(l report.Level) {
+	if l.Window == nil {
+		return
+	}
+	w := &l.Window.Whole
+	if a := l.Window.AllNActive; a != nil && a.MedianTPS != nil {
+		w = a
+		if l.SLOPercentile != p90 { // its tails are not in the report
+			out.All = &figures{a.MedianTTFT, a.MedianTPS, pair(a.Bounds, "median_ttft"), pair(a.Bounds, "median_tps")}
+		}
+	}
+	c := w.Confidence
+	if c == nil {
+		return
+	}
+	out.Share = &c.Holds
+	of := func(key string) *[2]float64 {
+		if i, ok := c.Intervals[key]; ok {
+			return &[2]float64{i.Low, i.High}
+		}
+		return nil
+	}
+	prefix := "median"
+	if l.SLOPercentile == p90 {
+		prefix = "p90"
+	}
+	out.ConfTTFT, out.ConfTPS = of(prefix+"_ttft"), of(prefix+"_tps")
+}
+
+// pair is a bound as the page has it.
+func pair(bounds map[string]report.Bound, key string) *[2]float64 {
+	b, ok := bounds[key]
+	if !ok {
+		return nil
+	}
+	if math.IsInf(b.High, 1) {
+		b.High = -1
+	}
+	return &[2]float64{b.Low, b.High}
+}
