@@ -179,8 +179,11 @@ func (p *Plan) sameWishes(rep *report.Report) error {
 	}
 	same("-provider", rep.Provider, p.Provider.About().Name)
 	same("-gateway", rep.Gateway, p.Gateway)
-	if rep.Agent != nil && (p.Agent == nil) != (rep.Agent.Name == clientName) {
-		same("agent", rep.Agent.Name, cmp.Or(p.AgentName, clientName))
+	if client := p.AgentName; rep.Agent != nil {
+		if p.Agent == nil {
+			client = clientName
+		}
+		same("agent", rep.Agent.Name, client)
 	}
 	if rep.HoursPerMonth != 0 {
 		same("-hours-per-month", fmt.Sprint(rep.HoursPerMonth), fmt.Sprint(p.HoursPerMonth))
