@@ -25,6 +25,8 @@ func (r *runner) judge(ctx context.Context, l *report.Level, name string) error 
 		hidden = sub
 	}
 	list := gatesOf(r.plan.Run)
+	judged := r.showGates(l.Devs, len(l.Agents))
+	defer r.display.Clear()
 	var g errgroup.Group
 	g.SetLimit(runtime.NumCPU())
 	for i := range l.Agents {
@@ -37,6 +39,7 @@ func (r *runner) judge(ctx context.Context, l *report.Level, name string) error 
 				NodeModules: r.toolchain.NodeModules(),
 			}, list)
 			a.Gates = v.Results
+			judged()
 			if err != nil {
 				return fmt.Errorf("agent %d: %w", a.Agent, err)
 			}

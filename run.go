@@ -113,6 +113,7 @@ type runner struct {
 	place  report.Place
 	report *report.Report
 
+	pace    progress.Pace
 	upSince time.Time // when the pod was asked for
 	lock    *os.File  // the run's folder, while it is ours
 	resumed bool      // place and report are an earlier run's
@@ -153,12 +154,15 @@ func (r *runner) prepare(ctx context.Context) error {
 		r.litellm = program
 	}
 	options := p.Pod
-	options.Progress = func(step string) { r.display.Note("%s", step) }
+	step, shown := r.showPod()
+	defer shown()
+	options.Progress = step
 	if options.RunID == "" {
 		options.RunID = time.Now().Format("20060102-150405")
 	}
 	r.upSince = time.Now()
 	up, err := pod.Up(ctx, p.Provider, run, options)
+	shown()
 	if err != nil {
 		return refused(err)
 	}
