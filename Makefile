@@ -49,8 +49,11 @@ YES ?=
 AGE ?=
 DRY_RUN ?=
 
-# make dashboard
+# make dashboard, export, import, gates
 OUT ?=
+FORMAT ?= csv
+CSV ?=
+WORKSPACE ?=
 
 # make chaos
 TRIALS ?= 500
@@ -86,6 +89,22 @@ explain: bin/dev-load ## every composed key, its value and the line it came from
 .PHONY: dashboard
 dashboard: bin/dashboard ## all reports as one page: results/dashboard.html, and live on this machine (RESULTS; OUT=FILE writes that only)
 	@bin/dashboard -results "$(RESULTS)" $(if $(OUT),-o "$(OUT)")
+
+.PHONY: export
+export: bin/export ## what all reports say, for other programs (FORMAT=csv|markdown|openmetrics OUT=FILE)
+	@bin/export -results "$(RESULTS)" -format $(FORMAT) $(if $(OUT),-o "$(OUT)")
+
+.PHONY: import
+import: bin/import ## the original lab's published measurements, as reports (RESULTS CSV)
+	@bin/import -results "$(RESULTS)" $(if $(CSV),-csv "$(CSV)")
+
+.PHONY: gates
+gates: bin/gates ## judges a kept workspace once more (WORKSPACE=DIR; RUNNER ALLOW_HOST_EXEC)
+	@bin/gates -workspace "$(WORKSPACE)" -runner $(RUNNER) $(if $(ALLOW_HOST_EXEC),-allow-host-exec)
+
+.PHONY: prune-artifacts
+prune-artifacts: bin/prune ## removes agents' workspaces and transcripts of finished runs; reports stay (YES=1 does it, else it only says; AGE=168h)
+	@bin/prune -results "$(RESULTS)" $(if $(YES),-yes) $(if $(AGE),-age $(AGE))
 
 .PHONY: toolchain
 toolchain: ## the container image in which a real model's agents work (BENCHMARK; needs Docker or podman)
@@ -150,7 +169,7 @@ clean: ## removes bin/; results stay
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  variables: BENCHMARK=$(BENCHMARK) MODEL=$(MODEL) HARDWARE=$(HARDWARE) GPUS=$(GPUS) PROVIDER=$(PROVIDER)"
 	@echo "             GATEWAY=$(GATEWAY) RUNNER=$(RUNNER) RESULTS=$(RESULTS); every flag of the programs is one:"

@@ -68,6 +68,10 @@ var allowed = map[string][]string{
 	"examples/dev-load":       {"*"},
 	"examples/reap":           {"*"},
 	"examples/dashboard":      {"*"},
+	"examples/export":         {"*"},
+	"examples/gates":          {"*"},
+	"examples/import":         {"*"},
+	"examples/prune":          {"*"},
 }
 
 const module = "github.com/x/dail"

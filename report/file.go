@@ -164,20 +164,15 @@ func LoadDir(dir string) ([]File, error) {
 	return files, errors.Join(bad...)
 }
 
-// Latest keeps, of each benchmark and configuration, the run with the highest
-// run id, in the order of files.
+// Latest keeps, of each benchmark, configuration and source, the run with the
+// highest run id, in the order of files.
 func Latest(files []File) []File {
-	type key struct {
-		benchmark, family, quant, hardware string
-		gpus                               int
-	}
-	of := func(r *Report) key { return key{r.Benchmark, r.Family, r.Quant, r.Hardware, r.GPUCount} }
-	newest := map[key]string{}
+	newest := map[Key]string{}
 	for _, f := range files {
-		k := of(f.Report)
+		k := f.Report.Key()
 		newest[k] = max(newest[k], f.Report.RunID)
 	}
 	return slices.DeleteFunc(slices.Clone(files), func(f File) bool {
-		return strings.Compare(f.Report.RunID, newest[of(f.Report)]) < 0
+		return strings.Compare(f.Report.RunID, newest[f.Report.Key()]) < 0
 	})
 }

@@ -83,6 +83,8 @@ type Report struct {
 
 	// Money is the run beside hosted APIs; see [Report.Compare].
 	Money *Money `json:"money,omitempty"`
+	// Origin is whose figures these are, where they are not ours.
+	Origin *Origin `json:"origin,omitempty"`
 
 	// Truncated is why the run ended early, empty where it did not; one of the
 	// Truncated constants. TruncatedReason says it in words.

@@ -45,8 +45,8 @@ func Write(w io.Writer, dir string, o Options) (reports int, err error) {
 	if o.Now.IsZero() {
 		o.Now = time.Now()
 	}
-	p := page{Built: o.Now.Format("2006-01-02 15:04 MST"), Combos: []combo{}, Runs: []run{}}
-	all := map[key]*gathered{}
+	p := page{Built: o.Now.Format("2006-01-02 15:04 MST"), Runs: []run{}}
+	var all []report.File
 	var details [][]byte
 	var errs []error
 	// In the order of the paths, so that the same folder gives the same page.
@@ -56,12 +56,12 @@ func Write(w io.Writer, dir string, o Options) (reports int, err error) {
 			errs = append(errs, f.err)
 			continue
 		}
-		gather(all, f.report, len(p.Runs))
 		r := f.report
+		all = append(all, report.File{Path: f.name, Report: light(r)})
 		p.Runs = append(p.Runs, run{ID: r.RunID, Path: f.name, Date: r.Date, Cost: r.PodCostUSD, CostBasis: r.CostBasis, Truncated: r.Truncated})
 		details = append(details, f.detail)
 	}
-	p.Combos = append(p.Combos, combos(all, p.Runs)...)
+	p.Combos = combos(all, p.Runs)
 	out := bufio.NewWriterSize(w, 1<<16)
 	if err := write(out, p, details, o); err != nil {
 		return len(p.Runs), errors.Join(append(errs, err)...)

@@ -125,84 +125,55 @@ type run struct {
 	Combo     int      `json:"combo"`
 }
 
-// key is what makes levels comparable.
-type key struct {
-	benchmark, family, quant, hardware string
-	gpus                               int
-	source                             report.Source
-}
-
 // Percentiles of an SLO.
 const (
 	p50 = "p50"
 	p90 = "p90"
 )
 
-// gathered is a combination while reports are read.
-type gathered struct {
-	newest *report.Report // without its levels
-	levels map[int][]one
-	runs   []int
-}
-
-// one is one report's level, without what only a look at the run needs.
-type one struct {
-	report.Level
-	run   int
-	use   *usage
-	runID string
-}
-
-// gather adds a report. It keeps what comparing needs, and no more: a thousand
-// reports with all of their agents would fill the memory.
-func gather(all map[key]*gathered, r *report.Report, index int) {
-	k := key{r.Benchmark, r.Family, r.Quant, r.Hardware, r.GPUCount, r.Source}
-	g := all[k]
-	if g == nil {
-		g = &gathered{levels: map[int][]one{}}
-		all[k] = g
-	}
-	for _, l := range r.ByDevs {
-		o := one{run: index, use: use(r, l), runID: r.RunID}
-		if l.Perceived != nil {
-			l.Perceived = &slo.Perceived{}
-		}
+// light is a report without what only a look at the run needs: a thousand reports
+// with all of their agents would fill the memory.
+func light(r *report.Report) *report.Report {
+	out := *r
+	out.Baseline, out.Timeline, out.Agent = nil, nil, nil
+	out.ByDevs = slices.Clone(r.ByDevs)
+	for i := range out.ByDevs {
+		l := &out.ByDevs[i]
 		if l.Harness != nil {
 			l.Harness = &report.Harness{Limited: l.Harness.Limited}
 		}
 		if l.Delivered != nil {
 			l.Delivered = &slo.Delivered{Short: l.Delivered.Short}
 		}
-		l.Agents, l.Repeats, l.Notes = nil, nil, nil
-		o.Level = l
-		g.levels[l.Devs] = append(g.levels[l.Devs], o)
+		l.Perceived, l.Agents, l.Repeats, l.Notes = nil, nil, nil, nil
 	}
-	g.runs = append(g.runs, index)
-	if g.newest == nil || r.RunID > g.newest.RunID {
-		light := *r
-		light.ByDevs, light.Baseline, light.Timeline = nil, nil, nil
-		g.newest = &light
-	}
+	return &out
 }
 
-// use is what the server counted in a level.
-func use(r *report.Report, l report.Level) *usage {
+// use is what the server counted in a level of a report.
+func use(r *report.Report, n int) *usage {
 	only := *r
-	only.ByDevs, only.Money = []report.Level{l}, nil
+	only.ByDevs = slices.DeleteFunc(slices.Clone(r.ByDevs), func(l report.Level) bool { return l.Devs != n })
+	only.Money = nil
 	only.Compare(0, nil)
-	if m := only.Money; m != nil && m.Usage != nil && m.Devs == l.Devs {
+	if m := only.Money; m != nil && m.Usage != nil {
 		return &usage{m.Usage.Prompt, m.Usage.Cached, m.Usage.Output, m.Usage.Seconds}
 	}
 	return nil
 }
 
-// combos are the combinations in the order of their names.
-func combos(all map[key]*gathered, runs []run) []combo {
-	var list []combo
-	for k, g := range all {
-		r := g.newest
+// combos are the combinations of light reports, whose paths are their places in
+// runs.
+func combos(files []report.File, runs []run) []combo {
+	place := map[*report.Report]int{}
+	for i, f := range files {
+		place[f.Report] = i
+	}
+	list := []combo{}
+	for i, g := range report.Combine(files) {
+		r := g.Latest
 		c := combo{
-			Benchmark: k.benchmark, Family: k.family, Quant: k.quant, Hardware: k.hardware, GPUs: k.gpus, Source: string(k.source),
+			Benchmark: g.Benchmark, Family: g.Family, Quant: g.Quant, Hardware: g.Hardware, GPUs: g.GPUs, Source: string(g.Source),
 			Price: r.PriceUSDPerGPUHour, PriceAsOf: r.PriceAsOf, PriceFrom: r.PriceSource, Hours: r.HoursPerMonth, MaxLen: r.MaxModelLen,
 			SLO: limits{r.SLO.MaxTTFT, r.SLO.MinTPS, cmp.Or(r.SLO.Percentile, p50)},
 		}
@@ -217,51 +188,37 @@ func combos(all map[key]*gathered, runs []run) []combo {
 				c.APIs = append(c.APIs, api{a.Name, a.Model, a.AsOf, a.Note, a.Input, a.CacheRead, a.CacheWrite, a.Output})
 			}
 		}
-		c.Runs = slices.Clone(g.runs)
-		slices.SortFunc(c.Runs, func(a, b int) int { return cmp.Compare(runs[b].ID, runs[a].ID) })
-		for _, n := range slices.Sorted(keys(g.levels)) {
-			c.Levels = append(c.Levels, merged(g.levels[n]))
+		for _, f := range g.Files {
+			c.Runs = append(c.Runs, place[f.Report])
+			runs[place[f.Report]].Combo = i
+		}
+		for _, l := range g.Levels {
+			last := l.From[len(l.From)-1].Report
+			out := merged(l)
+			out.Run, out.Use = place[last], use(last, l.Devs)
+			c.Levels = append(c.Levels, out)
 		}
 		list = append(list, c)
-	}
-	slices.SortFunc(list, func(a, b combo) int {
-		return cmp.Or(cmp.Compare(a.Benchmark, b.Benchmark), cmp.Compare(a.Family, b.Family), cmp.Compare(a.Quant, b.Quant),
-			cmp.Compare(a.Hardware, b.Hardware), cmp.Compare(a.GPUs, b.GPUs), cmp.Compare(a.Source, b.Source))
-	})
-	for i, c := range list {
-		for _, r := range c.Runs {
-			runs[r].Combo = i
-		}
 	}
 	return list
 }
 
-func keys(m map[int][]one) func(func(int) bool) {
-	return func(yield func(int) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
+// merged is one team size over its runs.
+func merged(c report.CombinedLevel) level {
+	l := c.Level
+	denied := false
+	for _, f := range c.From {
+		for _, o := range f.Report.ByDevs {
+			if o.Devs == l.Devs {
+				denied = denied || o.Valid != nil && !*o.Valid || o.Stopped != "" || o.Delivered != nil && o.Delivered.Short
 			}
 		}
 	}
-}
-
-// merged is one team size over its runs.
-func merged(all []one) level {
-	slices.SortStableFunc(all, func(a, b one) int { return cmp.Compare(a.runID, b.runID) })
-	var levels []report.Level
-	denied := false
-	for _, o := range all {
-		levels = append(levels, o.Level)
-		denied = denied || o.Valid != nil && !*o.Valid || o.Stopped != "" || o.Delivered != nil && o.Delivered.Short
-	}
-	l := report.Merge(levels)
-	last := all[len(all)-1]
 	out := level{
 		N: l.Devs, Holds: l.HoldsSLO, Sure: l.HoldsSLOCertain, Valid: l.Valid, Denied: denied, Why: l.Verdict,
 		Limits: l.Harness != nil && l.Harness.Limited, figures: judged(l), MeanTPS: l.MeanTPS, TTFT90: l.P90TTFT, TPS90: l.P90TPS,
 		MTok: l.CostPerMTok, MTokOut: l.CostPerMTokOutput, PerHour: l.TokensPerHour, Hit: l.PrefixCacheHitRate,
-		Util: l.Utilization, Penalty: l.UnderutilizationPenalty, OK: l.AgentsOK, Use: last.use, Run: last.run, Stopped: l.Stopped,
+		Util: l.Utilization, Penalty: l.UnderutilizationPenalty, OK: l.AgentsOK, Stopped: l.Stopped,
 	}
 	if l.InvalidReason != "" && out.Valid != nil && !*out.Valid {
 		out.Why = l.InvalidReason

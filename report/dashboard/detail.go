@@ -101,6 +101,9 @@ func look(r *report.Report, dir string) detail {
 		fact("pod cost", fmt.Sprintf("$%.3f", *r.PodCostUSD))
 	}
 	fact("what that is", r.CostBasis)
+	if o := r.Origin; o != nil {
+		fact("from", strings.Join([]string{o.Name, o.URL, o.Licence, o.Note}, "; "))
+	}
 	if r.Agent != nil {
 		d.Env = r.Agent.Env
 	}

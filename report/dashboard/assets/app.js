@@ -13,13 +13,13 @@ function controls() {
   const benches = [...new Set(data.combos.map((c) => c.bench))].filter((b) => state.smoke || b !== 'smoke' || b === state.bench);
   const families = [...new Set(data.combos.map((c) => c.family))].sort();
   const sources = SOURCES.filter((s) => data.combos.some((c) => c.source === s));
-  document.getElementById('controls').replaceChildren(
+  document.getElementById('controls').replaceChildren(...[
     h('label', {}, 'Team size', h('input', { type: 'number', id: 'team', min: 1, max: 10000, value: state.team, oninput: (e) => { const n = Math.round(Number(e.target.value)); if (n >= 1) change({ team: n }); } })),
     h('label', {}, 'Benchmark', h('select', { id: 'bench', onchange: (e) => change({ bench: e.target.value }) }, benches.map((b) => h('option', { selected: b === state.bench }, b)))),
     families.length > 1 ? h('label', {}, 'Model', h('select', { id: 'family', onchange: (e) => change({ family: e.target.value }) }, h('option', { value: '' }, 'all'), families.map((f) => h('option', { selected: f === state.family }, f)))) : null,
     h('fieldset', {}, h('legend', {}, 'Where the figures come from'), sources.map((s) => h('label', { class: 'check' },
       h('input', { type: 'checkbox', id: 'src-' + s, checked: !state.off.includes(s), onchange: (e) => change({ off: e.target.checked ? state.off.filter((x) => x !== s) : [...state.off, s] }) }), source(s)))),
-    data.combos.some((c) => c.bench === 'smoke') ? h('label', { class: 'check' }, h('input', { type: 'checkbox', id: 'smoke', checked: state.smoke, onchange: (e) => change({ smoke: e.target.checked }) }), 'smoke runs') : null);
+    data.combos.some((c) => c.bench === 'smoke') ? h('label', { class: 'check' }, h('input', { type: 'checkbox', id: 'smoke', checked: state.smoke, onchange: (e) => change({ smoke: e.target.checked }) }), 'smoke runs') : null].filter(Boolean));
 }
 function whatIf() {
   const of = shown();

@@ -12,12 +12,12 @@ const views = {
     const parts = [best ? hero(best, can, w, own) : nothing(combos)];
     const rows = can.map((o, i) => ({ class: i === 0 ? 'won' : null, cells: [
       link({ view: 'runs', run: o.level.run }, `${o.servers > 1 ? o.servers + ' servers of ' : ''}${server(o.combo)}`), model(o.combo), source(o.combo.source),
-      fmt.usd(o.perDev), fmt.usd(o.perMonth), String(o.capacity), fmt.s(o.level.ttft), fmt.n(o.level.tps), verdictCell({ holds: true, sure: o.sure }, o.level), sureness(o.level, o.sure, own) + (o.but.length ? `; but not for ${o.but.join(', ')}` : ''),
+      fmt.usd(o.perDev), fmt.usd(o.perMonth), String(o.capacity), fmt.s(o.level.ttft), fmt.n(o.level.tps), verdictCell({ holds: true, sure: o.sure }, o.level), wrapped(sureness(o.level, o.sure, own) + (o.but.length ? `; but not for ${o.but.join(', ')}` : '')),
     ] }));
     for (const c of cannot) {
       const l = [...c.levels].reverse().find((x) => x.valid !== false) || c.levels[c.levels.length - 1];
       const v = l && maths.verdict(l, w.slo);
-      rows.push({ class: 'no', cells: [l ? link({ view: 'runs', run: l.run }, server(c)) : server(c), model(c), source(c.source), '–', fmt.usd(maths.perMonth(c, w)), '–', fmt.s(l && l.ttft), fmt.n(l && l.tps), l ? verdictCell(v, l) : 'nothing measured', l ? (own || l.valid === false ? l.why : `at ${people(l.n)}`) : ''] });
+      rows.push({ class: 'no', cells: [l ? link({ view: 'runs', run: l.run }, server(c)) : server(c), model(c), source(c.source), '–', fmt.usd(maths.perMonth(c, w)), '–', fmt.s(l && l.ttft), fmt.n(l && l.tps), l ? verdictCell(v, l) : 'nothing measured', wrapped(l ? (own || l.valid === false ? l.why : `at ${people(l.n)}`) : '')] });
     }
     parts.push(h('section', {}, table(`All that was tried, the cheapest for ${people(state.team)} first`,
       ['hardware', 'model', 'source', '#$/dev-month', '#$/month', '#serves', '#TTFT', '#tok/s', 'holds', 'how sure'], rows),
@@ -108,7 +108,7 @@ const views = {
       h('section', {}, table('Break-even', ['hosted API', 'prices of', '#$/dev-month', '#this server', '#cheaper from', 'within what holds', 'left out'],
         lines.map((x) => {
           const be = maths.breakEven(month, x.dev);
-          return [`${x.a.name} ${x.a.model}`, x.a.asof, fmt.usd(x.dev), fmt.usd(month / o.capacity), be == null ? 'never' : people(be), be == null ? 'no' : be <= o.capacity ? `yes, it serves ${o.capacity}` : `no, it serves ${o.capacity}`, h('span', { class: 'wrapped' }, x.a.note || '')];
+          return [`${x.a.name} ${x.a.model}`, x.a.asof, fmt.usd(x.dev), fmt.usd(month / o.capacity), be == null ? 'never' : people(be), be == null ? 'no' : be <= o.capacity ? `yes, it serves ${o.capacity}` : `no, it serves ${o.capacity}`, wrapped(x.a.note || '')];
         }))),
     ];
   },
@@ -121,6 +121,7 @@ const views = {
   },
 };
 
+const wrapped = (text) => h('span', { class: 'wrapped' }, text);
 function verdictCell(v, l) {
   if (l.valid === false) return h('span', { class: 'bad' }, 'not valid');
   if (!v.holds) return h('span', { class: 'bad' }, v.sure ? 'no' : 'no ?');
