@@ -65,7 +65,7 @@ func (v *view) apis(r *Report, m *Money) {
 		perDev = fmt.Sprintf("%.2f", r.CostPerHour*m.HoursPerMonth/float64(m.team()))
 	}
 	own := []cell{{text: "this server"}, {text: asOf}, {text: perDev}, {text: value("%.3f", r.perMTok(m))}, {text: "–"}}
-	rows := [][]cell{{{}, {text: "prices of"}, {text: "$/dev-mo"}, {text: "$/MTok blended"}, {text: "the server is cheaper from"}}, own}
+	rows := [][]cell{{{}, {text: "prices of"}, {text: "$/dev-mo"}, {text: "$/MTok"}, {text: "cheaper from"}}, own}
 	for _, a := range m.APIs {
 		rows = append(rows, []cell{{text: a.Name + " " + a.Model}, {text: a.AsOf}, {text: value("%.2f", a.USDPerDevMonth)}, {text: value("%.3f", a.USDPerMTokBlended)}, m.from(a)})
 	}
