@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/x/dail/compose"
+	"github.com/x/dail/pod"
 	"github.com/x/dail/report"
 )
 
@@ -266,6 +267,10 @@ func (r *runner) goOn() error {
 	if now := r.pod.USDPerHour / float64(rep.GPUCount); now != rep.PriceUSDPerGPUHour {
 		s.Notes = append(s.Notes, fmt.Sprintf("the price was $%.4f per GPU and hour, by which the levels are judged", rep.PriceUSDPerGPUHour))
 	}
+	if shut := func(s report.Step) bool { return s.Label == pod.StepShutdown }; !slices.ContainsFunc(lastTimeline(rep), shut) {
+		// Nobody wrote the end of it: until all is there, that is what it is.
+		rep.Truncated, rep.TruncatedReason = report.TruncatedError, "killed; what its server cost after the last level that was written is not in this report"
+	}
 	suffix := fmt.Sprintf("-session%d", rep.Begun())
 	rep.Continue(s)
 	if err := r.sameServer(s); err != nil {
@@ -286,6 +291,14 @@ func (r *runner) goOn() error {
 		}
 	}
 	return rep.Write(r.place.Report())
+}
+
+// lastTimeline is that of the latest session.
+func lastTimeline(rep *report.Report) []report.Step {
+	if n := len(rep.Sessions); n > 0 {
+		return rep.Sessions[n-1].Timeline
+	}
+	return rep.Timeline
 }
 
 // session is that of the pod.

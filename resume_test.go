@@ -162,6 +162,38 @@ func checkBill(t *testing.T, cut, now *report.Report) {
 	}
 }
 
+// A run that was killed has said nothing of its end, and may have left half a
+// line in its trace. What its server cost after that, nobody knows; the report
+// says so.
+func TestResumeAfterAKill(t *testing.T) {
+	t.Parallel()
+	results := t.TempDir()
+	cut := cutShort(t, planFor(t, "1,2", results), "n2: 2 agents")
+	_, path := oneReport(t, results)
+	cut.Truncated, cut.TruncatedReason = "", ""
+	s := &cut.Sessions[0]
+	s.Timeline = slices.DeleteFunc(s.Timeline, func(s report.Step) bool { return s.Label == pod.StepShutdown })
+	if err := cut.Write(path); err != nil {
+		t.Fatal(err)
+	}
+	requests := filepath.Join(filepath.Dir(path), "trace.jsonl")
+	if err := os.WriteFile(requests, []byte(read(t, requests)+`{"id":"half`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	plan := planFor(t, "1,2", results)
+	plan.Resume = dail.ResumeLatest
+	rep, err := dail.Run(t.Context(), plan)
+	if err != nil || dail.ExitStatus(rep, err) != 0 || rep.Truncated != "" || !slices.Equal(devsOf(rep), []int{1, 2}) {
+		t.Fatalf("%v, %v, truncated %q", err, devsOf(rep), rep.Truncated)
+	}
+	if !strings.HasPrefix(rep.Sessions[0].Ended, "killed") {
+		t.Errorf("sessions %+v", rep.Sessions)
+	}
+	if n := len(records(t, requests)); n < 3*questions {
+		t.Errorf("%d records", n)
+	}
+}
+
 // A search goes on from the levels that it has.
 func TestResumedSearchGoesOnFromItsLevels(t *testing.T) {
 	t.Parallel()

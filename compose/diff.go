@@ -13,7 +13,12 @@ type Change struct {
 	Was, Is string // the values, shortened to a line; "–" where there is none
 }
 
-func (c Change) String() string { return fmt.Sprintf("%s: was %s, is %s", c.Key, c.Was, c.Is) }
+func (c Change) String() string {
+	if c.Was == c.Is { // they part after what a line shows
+		return fmt.Sprintf("%s: another text now, which begins in the same way: %s", c.Key, c.Is)
+	}
+	return fmt.Sprintf("%s: was %s, is %s", c.Key, c.Was, c.Is)
+}
 
 // Diff compares the run with a composed.yaml that [Run.YAML] wrote before, key by
 // key, in the order of the file.
