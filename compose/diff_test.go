@@ -2,6 +2,7 @@ package compose_test
 
 import (
 	"maps"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -36,10 +37,13 @@ func TestDiffNamesEachKey(t *testing.T) {
 		"the same": {func(*compose.Run) {}, []int{4, 8}, nil},
 		"more developers": {func(*compose.Run) {}, []int{4, 8, 16}, []string{
 			"devs: was [4, 8], is [4, 8, 16]", "serving.max_num_seqs: was 8, is 16"}},
-		"another limit":    {func(r *compose.Run) { r.Benchmark.SLO.MinTPS = 21.5 }, []int{4, 8}, []string{"benchmark.slo.min_tps: was 20, is 21.5"}},
-		"one word of many": {func(r *compose.Run) { r.Benchmark.Task.Phases[3].Prompt += "More." }, []int{4, 8}, []string{"benchmark.task.phases[3].prompt: another text now, which begins in the same way: A small"}},
-		"a key less":       {func(r *compose.Run) { r.Serving.ToolCallParser = "" }, []int{4, 8}, []string{"serving.tool_call_parser: was"}},
-		"a key more":       {func(r *compose.Run) { r.Serving.Env = maps.Clone(r.Serving.Env); r.Serving.Env["A"] = "1" }, []int{4, 8}, []string{"serving.env.A: was –, is 1"}},
+		"another limit": {func(r *compose.Run) { r.Benchmark.SLO.MinTPS = 21.5 }, []int{4, 8}, []string{"benchmark.slo.min_tps: was 20, is 21.5"}},
+		"one word of many": {func(r *compose.Run) {
+			p := &r.Benchmark.Task.Phases[3].Prompt
+			*p = strings.Replace(*p, "release", "RELEASE", 1)
+		}, []int{4, 8}, []string{"benchmark.task.phases[3].prompt: another text now, which begins in the same way: A small"}},
+		"a key less": {func(r *compose.Run) { r.Serving.ToolCallParser = "" }, []int{4, 8}, []string{"serving.tool_call_parser: was"}},
+		"a key more": {func(r *compose.Run) { r.Serving.Env = maps.Clone(r.Serving.Env); r.Serving.Env["A"] = "1" }, []int{4, 8}, []string{"serving.env.A: was –, is 1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			now := merge(tc.devs...)
