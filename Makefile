@@ -28,6 +28,7 @@ CONFIGS ?=
 CLAUDE ?=
 ENDPOINT ?=
 BASELINE ?=
+RESUME ?=
 PROBE ?=
 PRECISION ?=
 REPEAT ?=
@@ -73,9 +74,9 @@ common = -model $(MODEL) -hardware $(HARDWARE) -gpus $(GPUS) -provider $(PROVIDE
   -gateway $(GATEWAY) -runner $(RUNNER) -results "$(RESULTS)" $(optional)
 
 .PHONY: run
-run: bin/dev-load ## a capacity run (BENCHMARK MODEL HARDWARE GPUS QUANT DEVS PROVIDER …)
+run: bin/dev-load ## a capacity run (BENCHMARK MODEL HARDWARE GPUS QUANT DEVS PROVIDER …; RESUME=id or latest goes on with one)
 	@bin/dev-load -benchmark $(BENCHMARK) $(common) $(if $(DEVS),-devs $(DEVS)) $(if $(BASELINE),-baseline) $(if $(PROBE),-probe) \
-	  $(if $(PRECISION),-precision $(PRECISION)) $(if $(REPEAT),-repeat $(REPEAT))
+	  $(if $(PRECISION),-precision $(PRECISION)) $(if $(REPEAT),-repeat $(REPEAT)) $(if $(RESUME),-resume $(RESUME))
 
 .PHONY: validate
 validate: bin/smoke ## the pre-flight: one agent, one small task

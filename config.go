@@ -39,6 +39,7 @@ type Config struct {
 	Claude  string // the agent program; empty: the pinned one, installed on demand
 
 	Probe         bool    // measure the saturated server's throughput after the levels
+	Resume        string  // go on with this earlier run, or with "latest"; empty: a new one
 	Baseline      bool    // measure one agent first, kept beside the levels
 	Precision     float64 // keep N at work until the judged figures are known to this part of their value; 0: each agent works once
 	Repeat        int     // measure each team size this often, merged; 0: once
@@ -118,6 +119,7 @@ func (c *Config) LoadFlags(set *flag.FlagSet) {
 	c.Flags(set)
 	set.StringVar(&c.Benchmark, "benchmark", c.Benchmark, "benchmark `name`, or the path of a scenario.yaml")
 	set.StringVar(&c.Devs, "devs", c.Devs, "team sizes, such as `4,8`, or auto[:MAX] to search for the largest that holds, up to MAX (32) (default: the scenario's)")
+	set.StringVar(&c.Resume, "resume", c.Resume, "go on with an earlier `run`: its id (or a beginning of it), or latest, the latest one with these flags; measures the levels that it lacks into the same report")
 	set.BoolVar(&c.Baseline, "baseline", c.Baseline, "measure one agent first, to read the levels against")
 	set.Float64Var(&c.Precision, "precision", c.Precision, "keep all agents at work until the judged figures are known to this `part` of their value, such as 0.05, or the level is 4 times as long (default: each agent does its work once)")
 	set.IntVar(&c.Repeat, "repeat", c.Repeat, "measure each team size this many `times`; the verdict is the worst of them (default: once)")
@@ -199,6 +201,7 @@ func (c Config) Plan() (*Plan, error) {
 		Precision:     c.Precision,
 		Repeat:        c.Repeat,
 		SearchMax:     searchMax,
+		Resume:        c.Resume,
 		AllowHostExec: c.AllowHostExec,
 		HoursPerMonth: c.HoursPerMonth,
 		DutyCycle:     c.DutyCycle,

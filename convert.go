@@ -10,6 +10,9 @@ import (
 	"github.com/x/dail/trace"
 )
 
+// clientName is how the report calls Claude Code.
+const clientName = "claude-code"
+
 // newReport is the report before its first level.
 func (r *runner) newReport() *report.Report {
 	run := r.plan.Run
@@ -30,10 +33,10 @@ func (r *runner) newReport() *report.Report {
 		Source:             report.Measured,
 		Gateway:            r.plan.Gateway,
 		GatewayVersion:     r.litellm.Version,
-		Runner:             "local",
+		Runner:             runnerLocal,
 		VLLMVersion:        r.pod.Version,
 		MaxModelLen:        r.pod.MaxModelLen,
-		Agent:              &report.Client{Name: "claude-code", Env: r.settings},
+		Agent:              &report.Client{Name: clientName, Env: r.settings},
 		SLO: report.SLO{
 			MaxTTFT: run.Benchmark.SLO.MaxTTFT, MinTPS: run.Benchmark.SLO.MinTPS, Percentile: run.Benchmark.SLO.Percentile,
 		},
@@ -74,6 +77,7 @@ func (r *runner) newLevel(m *measured) report.Level {
 		for _, p := range a.Phases {
 			if p.AgentVersion != "" {
 				r.report.AgentVersion, r.report.Agent.Version = p.AgentVersion, p.AgentVersion
+				r.report.Sessions[len(r.report.Sessions)-1].AgentVersion = p.AgentVersion
 			}
 		}
 	}

@@ -14,6 +14,8 @@ import (
 // judge runs the gates of a level's agents, as many at once as there are cores,
 // and fills their results in.
 func (r *runner) judge(ctx context.Context, l *report.Level, name string) error {
+	judged := r.showGates(l.Devs, len(l.Agents))
+	defer r.display.Clear()
 	var g errgroup.Group
 	g.SetLimit(runtime.NumCPU())
 	for i := range l.Agents {
@@ -21,6 +23,7 @@ func (r *runner) judge(ctx context.Context, l *report.Level, name string) error 
 		g.Go(func() error {
 			v, err := r.score(ctx, filepath.Join(agentDir(r.levelDir(name), a.Agent), "workspace"))
 			a.Gates = v.Results
+			judged()
 			if err != nil {
 				return fmt.Errorf("agent %d: %w", a.Agent, err)
 			}

@@ -13,7 +13,6 @@ import (
 	"github.com/x/dail/agents"
 	"github.com/x/dail/compose"
 	"github.com/x/dail/internal/harness"
-	"github.com/x/dail/internal/progress"
 	"github.com/x/dail/slo"
 	"github.com/x/dail/trace"
 )
@@ -46,7 +45,7 @@ type level struct {
 	runner   agents.Runner
 	gateway  *gateway
 	endpoint string // the server's base URL, for /metrics
-	display  *progress.Display
+	display  live
 	stall    time.Duration // how long nothing may move
 	criteria slo.Criteria
 	// precision, above 0, keeps N at work until the figures that are judged are
@@ -76,8 +75,14 @@ func (l *level) measure(ctx context.Context) (*measured, error) {
 	phases := phasesOf(l.run)
 	title := fmt.Sprintf("%s: %d agents on %s", l.name, l.n, l.run.Serving.ServedModelName)
 	l.display.Note("%s", title)
-	w := newWatch(l.display, title, l.n, len(phases))
-	sampler := slo.Sample(ctx, sampleEvery, l.scrape)
+	w := newWatch(l.display, l.name, title, l.n, len(phases))
+	sampler := slo.Sample(ctx, sampleEvery, func(ctx context.Context) (*slo.Snapshot, error) {
+		s, err := l.scrape(ctx)
+		if err == nil {
+			w.sample(s)
+		}
+		return s, err
+	})
 	defer sampler.Stop()
 	moving, moved, settle := l.whileMoving(ctx, before)
 	k := l.keep(moving, sampler)
@@ -116,6 +121,7 @@ func (l *level) measure(ctx context.Context) (*measured, error) {
 	}
 	m.series = sampler.Stop()
 	l.display.Clear()
+	l.display.pace.End(time.Now())
 	if err != nil {
 		return nil, fmt.Errorf("level %s: %w", l.name, err)
 	}

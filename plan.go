@@ -57,6 +57,11 @@ type Plan struct {
 	// Repeat is how often each team size is measured; below 2: once.
 	Repeat int
 
+	// Resume is the id of an earlier run below Results, or "latest": what it lacks
+	// is measured into its own folder and report. Its composition must be this
+	// one's, but for more team sizes. Empty: a new run.
+	Resume string
+
 	Baseline      bool
 	AllowHostExec bool
 	HoursPerMonth float64 // 0: 730

@@ -52,6 +52,15 @@ func Run(ctx context.Context, plan *Plan) (*report.Report, error) {
 		return nil, p.refuseHostExec("provider "+about.Name, why)
 	}
 	r := &runner{plan: p, display: progress.New(p.Progress)}
+	defer r.close()
+	if p.Resume != "" {
+		if err := r.resume(); err != nil {
+			return nil, err
+		}
+		if r.nothingLeft() {
+			return r.finish(ctx)
+		}
+	}
 	if err := r.prepare(ctx); err != nil {
 		return nil, err
 	}
@@ -103,6 +112,19 @@ type runner struct {
 	pod    *pod.Pod
 	place  report.Place
 	report *report.Report
+
+	pace    progress.Pace
+	upSince time.Time // when the pod was asked for
+	lock    *os.File  // the run's folder, while it is ours
+	resumed bool      // place and report are an earlier run's
+	grown   []string  // in what its composition was a smaller one
+}
+
+// close gives back what is neither the pod's nor a level's.
+func (r *runner) close() {
+	if r.lock != nil {
+		r.lock.Close()
+	}
 }
 
 // prepare does all that needs no GPU, then brings the server up. When it fails
@@ -132,11 +154,15 @@ func (r *runner) prepare(ctx context.Context) error {
 		r.litellm = program
 	}
 	options := p.Pod
-	options.Progress = func(step string) { r.display.Note("%s", step) }
+	step, shown := r.showPod()
+	defer shown()
+	options.Progress = step
 	if options.RunID == "" {
 		options.RunID = time.Now().Format("20060102-150405")
 	}
+	r.upSince = time.Now()
 	up, err := pod.Up(ctx, p.Provider, run, options)
+	shown()
 	if err != nil {
 		return refused(err)
 	}
@@ -185,22 +211,34 @@ func (r *runner) claude() agents.Agent {
 
 // begin makes the run's folder, with the composed configuration in it.
 func (r *runner) begin() error {
-	run := r.plan.Run
-	r.place = report.Place{
-		Root: r.plan.Results, Family: run.Model.Family, Quant: run.Model.Quant,
-		Hardware: run.Hardware.Key, GPUs: run.GPUs, Benchmark: run.Benchmark.Name,
+	if r.resumed {
+		return r.goOn()
 	}
-	if err := r.place.Create(time.Now()); err != nil {
+	r.place = r.plan.own()
+	err := r.place.Create(time.Now())
+	if err == nil {
+		r.lock, err = lockRun(r.place.Dir())
+	}
+	if err == nil {
+		err = r.compose()
+	}
+	if err != nil {
 		return err
 	}
-	composed, err := run.YAML()
+	r.report = r.newReport()
+	r.report.Continue(r.session())
+	return nil
+}
+
+// compose writes the composed configuration into the run's folder.
+func (r *runner) compose() error {
+	composed, err := r.plan.Run.YAML()
 	if err != nil {
 		return err
 	}
 	if err := os.WriteFile(r.place.Composed(), composed, 0o644); err != nil {
 		return fmt.Errorf("composed configuration: %w", err)
 	}
-	r.report = r.newReport()
 	return nil
 }
 
@@ -213,7 +251,11 @@ func (r *runner) save(l report.Level) error {
 
 // timeline brings the report's billed time up to date.
 func (r *runner) timeline() {
-	r.report.Timeline = nil
+	if len(r.report.Sessions) == 0 {
+		return // nothing was begun
+	}
+	session := &r.report.Sessions[len(r.report.Sessions)-1]
+	session.Timeline = nil
 	for _, s := range r.pod.Meter.Steps() {
 		r.report.AddStep(s.Label, s.Elapsed)
 	}
@@ -223,6 +265,7 @@ func (r *runner) timeline() {
 func (r *runner) truncate(ctx context.Context, err error) {
 	switch {
 	case err == nil:
+		r.report.Truncated, r.report.TruncatedReason = "", "" // a resumed run's, which has all now
 	case ctx.Err() != nil:
 		r.report.Truncated, r.report.TruncatedReason = report.TruncatedInterrupted, "interrupted: "+context.Cause(ctx).Error()
 		r.display.Note("interrupted; what was measured is kept")
@@ -253,7 +296,7 @@ func (r *runner) judgeAll(ctx context.Context) error {
 		*l = report.Finish(*l)
 		errs = append(errs, r.report.Write(r.place.Report()))
 	}
-	if r.report.Baseline != nil {
+	if b := r.report.Baseline; b != nil && b.Gates == report.GatesPending {
 		judge(r.report.Baseline, stepBaseline)
 	}
 	for i := range r.report.ByDevs {
@@ -261,7 +304,9 @@ func (r *runner) judgeAll(ctx context.Context) error {
 		switch {
 		case l.Repeats != nil:
 			for k := range l.Repeats.Levels {
-				judge(&l.Repeats.Levels[k], repeatName(l.Devs, k))
+				if one := &l.Repeats.Levels[k]; one.Gates == report.GatesPending {
+					judge(one, repeatName(l.Devs, k))
+				}
 			}
 			*l = report.Merge(l.Repeats.Levels)
 			errs = append(errs, r.report.Write(r.place.Report()))

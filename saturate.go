@@ -16,7 +16,7 @@ import (
 // measured with it.
 func (r *runner) saturate(ctx context.Context) error {
 	p := r.plan.Run.Benchmark.SaturationProbe
-	if p == nil {
+	if p == nil || r.report.ThetaMax != nil { // a resumed run may have it
 		return nil
 	}
 	r.pod.Meter.Mark(stepSaturation)
@@ -84,5 +84,12 @@ func (r *runner) showProbe(s slo.ProbeStatus) {
 	if s.Errors > 0 {
 		row.Note += fmt.Sprintf(", %d failed", s.Errors)
 	}
-	r.display.Show(fmt.Sprintf("saturation probe  %s of %s", s.Elapsed.Round(time.Second), s.Of), []progress.Row{row})
+	b := progress.Block{Title: fmt.Sprintf("saturation probe  %s of %s", s.Elapsed.Round(time.Second), s.Of), Steps: r.steps(), Rows: []progress.Row{row}}
+	if s.Window { // its length is fixed; how long the warm-up takes, nobody knows
+		b.Left = progress.Words(s.Of-s.Elapsed, s.Of-s.Elapsed)
+	}
+	if r.pod.Simulated {
+		b.Label = string(report.Simulated)
+	}
+	r.display.Show(b)
 }

@@ -26,8 +26,15 @@ const reserve = 1.1
 // near the limits is kept going. A level that holds must also have done real
 // work, so its gates are judged before the next one is chosen.
 func (r *runner) search(ctx context.Context, g *gateway) (err error) {
-	s := slo.Search{Max: r.plan.SearchMax}
+	if err := r.scoreSearched(ctx); err != nil {
+		return err
+	}
+	s, perAgent := r.searched()
 	c := &report.Capacity{Max: s.Max, High: s.Max, Asked: []int{}}
+	if old := r.report.Capacity; old != nil { // an earlier session's
+		c.Asked, c.AgentMinutes, c.Seconds, c.CostUSD = old.Asked, old.AgentMinutes, old.Seconds, old.CostUSD
+	}
+	before := c.Seconds
 	r.report.Capacity = c
 	defer func() {
 		if err != nil { // what is known by then must not look like the answer
@@ -35,7 +42,6 @@ func (r *runner) search(ctx context.Context, g *gateway) (err error) {
 		}
 	}()
 	began := time.Now()
-	var perAgent time.Duration // the longest level so far ÷ its agents
 	for n, ok := s.Next(); ok; n, ok = s.Next() {
 		if why := r.tooDear(time.Duration(n) * perAgent); why != "" {
 			c.Stopped = fmt.Sprintf("%s for the level of %d", why, n)
@@ -66,7 +72,7 @@ func (r *runner) search(ctx context.Context, g *gateway) (err error) {
 		c.Found(s.Capacity())
 		c.Asked = append(c.Asked, n)
 		c.AgentMinutes += float64(n) * took.Minutes()
-		c.Seconds = time.Since(began).Seconds()
+		c.Seconds = before + time.Since(began).Seconds()
 		c.CostUSD = slo.PodCost(c.Seconds, r.report.PriceUSDPerGPUHour, r.report.GPUCount)
 		if err := r.save(l); err != nil {
 			return err
@@ -76,11 +82,47 @@ func (r *runner) search(ctx context.Context, g *gateway) (err error) {
 	return nil
 }
 
+// searched is a search that knows the levels that are in the report, and the
+// longest of them ÷ its agents.
+func (r *runner) searched() (s slo.Search, perAgent time.Duration) {
+	s.Max = r.plan.SearchMax
+	for _, l := range r.report.ByDevs {
+		s.Saw(l.Devs, slo.Outcome{Holds: l.HoldsSLO, Share: holdShare(l)})
+		if l.Window != nil {
+			perAgent = max(perAgent, time.Duration(l.Window.Whole.Seconds*float64(time.Second))/time.Duration(l.Devs))
+		}
+	}
+	return s, perAgent
+}
+
+// scoreSearched judges what an earlier session left pending, before its verdicts
+// say where to go on; a level that was being judged when it ended counts as
+// asked for.
+func (r *runner) scoreSearched(ctx context.Context) error {
+	c := r.report.Capacity
+	for _, l := range slices.Clone(r.report.ByDevs) {
+		if c != nil && !slices.Contains(c.Asked, l.Devs) {
+			c.Asked = append(c.Asked, l.Devs)
+			if l.Window != nil {
+				c.AgentMinutes += float64(l.Devs) * l.Window.Whole.Seconds / 60
+				c.Seconds += l.Window.Whole.Seconds
+			}
+		}
+		if l.Gates != report.GatesPending || !l.HoldsSLO {
+			continue
+		}
+		r.pod.Meter.Mark(stepGates)
+		if _, err := r.scored(ctx, l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // add puts a level into the report, which is kept in the order of team sizes, and
 // writes it: its work may take minutes to judge.
 func (r *runner) add(l report.Level) error {
-	r.report.ByDevs = append(r.report.ByDevs, l)
-	slices.SortStableFunc(r.report.ByDevs, func(a, b report.Level) int { return a.Devs - b.Devs })
+	r.put(l)
 	r.timeline()
 	return r.report.Write(r.place.Report())
 }

@@ -91,7 +91,7 @@ func TestAnInterruptedSearchSaysSo(t *testing.T) {
 	if c := stored.Capacity; c == nil || c.Stopped == "" || c.Holds != 4 || len(stored.ByDevs) != 1 || !*stored.ByDevs[0].Valid {
 		t.Errorf("%+v, %d levels", c, len(stored.ByDevs))
 	}
-	if text := report.Text(stored, false); !strings.Contains(text, "the search was not finished") || !strings.Contains(text, "TRUNCATED") {
+	if text := strings.Join(strings.Fields(report.Text(stored, false)), " "); !strings.Contains(text, "the search was not finished") || !strings.Contains(text, "TRUNCATED") {
 		t.Error(text)
 	}
 }

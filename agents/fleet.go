@@ -44,7 +44,8 @@ type Fleet struct {
 	// Enough keeps N agents at work. While it is open, an agent that has done its
 	// phases does them again, in a fresh workspace; when it is closed, what is
 	// under way of such a later round is ended. Every agent does its first round
-	// to the end. Nil: one round.
+	// to the end. A later round's workspace is removed when it ends, unless it
+	// failed; its transcripts stay. Nil: one round.
 	Enough <-chan struct{}
 	// Linger is how long an agent may take to exit after its result before it
 	// is made to. 0: 10 seconds.
@@ -162,25 +163,31 @@ func (f *run) round(ctx context.Context, i, round int) (r Result) {
 	}
 	dir, err := filepath.Abs(filepath.Join(f.Dir, name))
 	r = Result{Agent: i, Workspace: filepath.Join(dir, "workspace"), Start: time.Now()}
+	failed := false // by itself: what is cut off by ctx has not
 	defer func() {
 		r.End = time.Now()
 		r.OK = r.Reason == ""
+		if round > 0 && !failed && os.RemoveAll(r.Workspace) == nil {
+			// Nobody judges it, and there may be hundreds. What cannot be
+			// removed costs disk and no figure.
+			r.Workspace = ""
+		}
 	}()
 	if err != nil {
-		r.Reason = err.Error()
+		r.Reason, failed = err.Error(), true
 		return r
 	}
 	place, err := f.Runner.Open(ctx, PlaceSpec{
 		Name: f.Name + "-" + name, Workspace: r.Workspace, Seed: f.Seed, Gateway: f.BaseURL,
 	})
 	if err != nil {
-		r.Reason = fmt.Sprintf("no place to work: %v", err)
+		r.Reason, failed = fmt.Sprintf("no place to work: %v", err), ctx.Err() == nil
 		return r
 	}
 	defer func() {
 		// The place is closed also when ctx is done: that is when it matters.
 		if err := place.Close(context.WithoutCancel(ctx)); err != nil {
-			r.Reason = join(r.Reason, fmt.Sprintf("closing its place: %v", err))
+			r.Reason, failed = join(r.Reason, fmt.Sprintf("closing its place: %v", err)), true
 		}
 	}()
 
@@ -193,6 +200,7 @@ func (f *run) round(ctx context.Context, i, round int) (r Result) {
 		r.Phases = append(r.Phases, res)
 		if !res.OK {
 			r.Reason = join(r.Reason, fmt.Sprintf("phase %s: %s", p.ID, res.Reason))
+			failed = failed || ctx.Err() == nil
 		}
 		if fatal {
 			return r

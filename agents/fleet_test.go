@@ -127,7 +127,7 @@ func TestFleetKeepsItsAgentsAtWork(t *testing.T) {
 			t.Errorf("agent %d: OK %v (%s), %d later rounds, began again %d times, ended %d times", i, r.OK, r.Reason, len(r.Later), again[i], ended[i])
 		}
 		for _, round := range append([]agents.Result{r}, r.Later...) {
-			if workspaces[round.Workspace] {
+			if round.Workspace != "" && workspaces[round.Workspace] {
 				t.Errorf("%s was used twice", round.Workspace)
 			}
 			workspaces[round.Workspace] = true
@@ -140,6 +140,23 @@ func TestFleetKeepsItsAgentsAtWork(t *testing.T) {
 		}
 		if last := r.Later[len(r.Later)-1]; i != 1 && !last.OK && !strings.Contains(last.Reason, "enough was measured") {
 			t.Errorf("the last round of %d ended with %q", i, last.Reason)
+		}
+		// Of a later round the transcripts stay, and the workspace only where it
+		// failed; agent 1 fails each time, until it is cut off.
+		for k, later := range r.Later {
+			dir := filepath.Join(f.Dir, fmt.Sprintf("agent%d-again%d", i, k+1))
+			_, err := os.Stat(filepath.Join(dir, "workspace"))
+			if cut := strings.Contains(later.Reason, "enough was measured"); !cut && (err == nil) == later.OK || (later.Workspace == "") != (err != nil) {
+				t.Errorf("%s, OK %v (%s): workspace %q, %v", dir, later.OK, later.Reason, later.Workspace, err)
+			}
+			if len(later.Phases) > 0 {
+				if found, _ := filepath.Glob(filepath.Join(dir, "phases", "*.jsonl")); len(found) == 0 {
+					t.Errorf("%s has no transcripts", dir)
+				}
+			}
+		}
+		if _, err := os.Stat(r.Workspace); err != nil {
+			t.Errorf("the first round's workspace: %v", err)
 		}
 	}
 }

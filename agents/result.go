@@ -59,7 +59,8 @@ type Event struct {
 // Result is what became of one agent.
 type Result struct {
 	Agent int `json:"agent"`
-	// Workspace is the folder on this machine that holds the agent's work.
+	// Workspace is the folder on this machine that holds the agent's work; empty
+	// where it was removed, see Fleet.Enough.
 	Workspace string `json:"workspace"`
 	// Phases holds the phases that were started, in order.
 	Phases []PhaseResult `json:"phases"`

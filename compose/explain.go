@@ -69,22 +69,7 @@ func (r *Run) leaves() []leaf {
 		return nil // only a type that YAML cannot write could fail; Run has none
 	}
 	var out []leaf
-	var walk func(n *yaml.Node, key string)
-	walk = func(n *yaml.Node, key string) {
-		switch {
-		case n.Kind == yaml.MappingNode && len(n.Content) > 0:
-			for i := 0; i+1 < len(n.Content); i += 2 {
-				walk(n.Content[i+1], join(key, n.Content[i].Value))
-			}
-		case n.Kind == yaml.SequenceNode && !flat(n):
-			for i, c := range n.Content {
-				walk(c, fmt.Sprintf("%s[%d]", key, i))
-			}
-		default:
-			out = append(out, leaf{key, oneLine(n)})
-		}
-	}
-	walk(root, "")
+	walk(root, "", func(key string, n *yaml.Node) { out = append(out, leaf{key, oneLine(n)}) })
 	return out
 }
 

@@ -82,6 +82,16 @@ func (m *Meter) Steps() []Step {
 	return append([]Step(nil), m.steps...)
 }
 
+// Running is the label of the step that time is spent on; empty when stopped.
+func (m *Meter) Running() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.open < 0 {
+		return ""
+	}
+	return m.steps[m.open].Label
+}
+
 // Cost is what elapsed time on gpus cards costs, in USD:
 // seconds × price × GPUs ÷ 3600.
 func Cost(elapsed time.Duration, usdPerGPUHour float64, gpus int) float64 {

@@ -173,6 +173,9 @@ func (l *life) pod(spec Spec) *Pod {
 	}
 }
 
+// ID is the provider's name of the machine, by which its bill can be found.
+func (p *Pod) ID() string { return p.machine.ID }
+
 // Run executes a shell command on the machine, where it is one that is logged
 // in to, and returns what it printed.
 func (p *Pod) Run(ctx context.Context, command string) ([]byte, error) {

@@ -249,6 +249,10 @@ func (r *Report) Complete() {
 }
 
 func (r *Report) price() {
+	if len(r.Sessions) > 0 {
+		r.addUp()
+		return
+	}
 	if len(r.Timeline) == 0 {
 		return
 	}
@@ -264,12 +268,14 @@ func (r *Report) price() {
 
 // share brings every row's part of the billed time up to date, and returns that
 // time in seconds.
-func (r *Report) share() (seconds float64) {
-	for _, s := range r.Timeline {
+func (r *Report) share() (seconds float64) { return share(r.Timeline) }
+
+func share(timeline []Step) (seconds float64) {
+	for _, s := range timeline {
 		seconds += s.Seconds
 	}
-	for i := range r.Timeline {
-		s := &r.Timeline[i]
+	for i := range timeline {
+		s := &timeline[i]
 		s.Pct = 0
 		if seconds > 0 {
 			s.Pct = s.Seconds / seconds

@@ -57,7 +57,9 @@ func (p Place) Agent(n, agent int) string {
 
 // RunID is the id of a run that starts at t: its local time. Ids sort by time
 // as text.
-func RunID(t time.Time) string { return t.Format("20060102-150405") }
+func RunID(t time.Time) string { return t.Format(runIDLayout) }
+
+const runIDLayout = "20060102-150405"
 
 // maxTries bounds how many runs of one configuration may start in one second.
 const maxTries = 60

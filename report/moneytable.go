@@ -14,17 +14,17 @@ func (v *view) money(r *Report) {
 	if m == nil || m.Devs == 0 {
 		return
 	}
-	v.line("%s", m.title(r.Source))
+	v.prose("%s", m.title(r.Source))
 	if !m.HoldsSLO {
-		v.line("  no team size holds the SLO: these are the tokens of %d agents, for whom the server is too slow", m.Devs)
+		v.prose("  no team size holds the SLO: these are the tokens of %d agents, for whom the server is too slow", m.Devs)
 	}
 	if p := m.People; p != nil {
-		v.line("  %s are %.1f people on average; with %d people, more than %d agents are busy in at most %g %% of the time: $%.2f/person-month",
+		v.prose("  %s are %.1f people on average; with %d people, more than %d agents are busy in at most %g %% of the time: $%.2f/person-month",
 			busy(m.Devs), p.Mean, p.Safe, m.Devs, 100*slo.SafeRisk, p.USDPerPersonMonth)
 	}
 	v.apis(r, m)
 	if s := m.SLOPrice; s != nil {
-		v.line("  the SLO's price: $%.3f per MTok output for %s, $%.3f on the saturated server (Θmax): %.1f times as much",
+		v.prose("  the SLO's price: $%.3f per MTok output for %s, $%.3f on the saturated server (Θmax): %.1f times as much",
 			s.AtN, busy(m.Devs), s.AtThetaMax, s.Premium)
 	}
 	v.line("")
@@ -65,7 +65,7 @@ func (v *view) apis(r *Report, m *Money) {
 		perDev = fmt.Sprintf("%.2f", r.CostPerHour*m.HoursPerMonth/float64(m.team()))
 	}
 	own := []cell{{text: "this server"}, {text: asOf}, {text: perDev}, {text: value("%.3f", r.perMTok(m))}, {text: "–"}}
-	rows := [][]cell{{{}, {text: "prices of"}, {text: "$/dev-mo"}, {text: "$/MTok blended"}, {text: "the server is cheaper from"}}, own}
+	rows := [][]cell{{{}, {text: "prices of"}, {text: "$/dev-mo"}, {text: "$/MTok"}, {text: "cheaper from"}}, own}
 	for _, a := range m.APIs {
 		rows = append(rows, []cell{{text: a.Name + " " + a.Model}, {text: a.AsOf}, {text: value("%.2f", a.USDPerDevMonth)}, {text: value("%.3f", a.USDPerMTokBlended)}, m.from(a)})
 	}
@@ -85,10 +85,10 @@ func (v *view) apis(r *Report, m *Money) {
 	if m.Usage.CachedEstimated {
 		estimated = ", as estimated by the hit rate"
 	}
-	v.line("  priced as our server counted them: %d prompt tokens, %.1f %% of them from its cache%s, and %d output tokens", m.Usage.Prompt, share, estimated, m.Usage.Output)
+	v.prose("  priced as our server counted them: %d prompt tokens, %.1f %% of them from its cache%s, and %d output tokens", m.Usage.Prompt, share, estimated, m.Usage.Output)
 	for _, a := range m.APIs {
 		if a.Note != "" {
-			v.line("  %s: %s", a.Model, a.Note)
+			v.prose("  %s: %s", a.Model, a.Note)
 		}
 	}
 }

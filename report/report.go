@@ -91,11 +91,16 @@ type Report struct {
 	Truncated       string `json:"truncated,omitempty"`
 	TruncatedReason string `json:"truncated_reason,omitempty"`
 
+	// Timeline is the billed time of all sessions together.
 	Timeline   []Step   `json:"timeline,omitempty"`
 	PodCostUSD *float64 `json:"pod_cost_usd,omitempty"` // Σ billed seconds × price × GPUs ÷ 3600
 	// CostBasis says what PodCostUSD is: what was paid by list price, or what
 	// a simulated pod's time would have cost.
 	CostBasis string `json:"cost_basis,omitempty"`
+	// Sessions are the servers that the run was measured on, one after the
+	// other: more than one where it was resumed. Files from before 2026-11-24
+	// 17:00 have none.
+	Sessions []Session `json:"sessions,omitempty"`
 }
 
 // SLO is what the levels were judged by.
@@ -187,16 +192,13 @@ type Step struct {
 	Pct     float64 `json:"pct"` // of the billed time, 0 to 1 as in the original's files
 }
 
-// AddStep adds billed time under a label and brings every row's cost, share
-// and the pod's cost up to date.
+// AddStep adds billed time of the latest session under a label and brings every
+// row's cost, share and the pod's cost up to date.
 func (r *Report) AddStep(label string, d time.Duration) {
-	for i := range r.Timeline {
-		if r.Timeline[i].Label == label {
-			r.Timeline[i].Seconds += d.Seconds()
-			r.price()
-			return
-		}
+	timeline := &r.Timeline
+	if n := len(r.Sessions); n > 0 {
+		timeline = &r.Sessions[n-1].Timeline
 	}
-	r.Timeline = append(r.Timeline, Step{Label: label, Seconds: d.Seconds()})
+	*timeline = addStep(*timeline, Step{Label: label, Seconds: d.Seconds()})
 	r.price()
 }

@@ -13,8 +13,9 @@ import (
 	"github.com/x/dail/slo"
 )
 
-// Table writes the report for a person: a row per team size, the timeline with
-// what it cost, and the answer in a sentence. Colours are used where w is a
+// Table writes the report for a person, for a screen of 80 columns: the answer in
+// a sentence, a row per team size, what there is to say of them, and the timeline
+// with what it cost. Colours are used where w is a
 // terminal and the environment's NO_COLOR is not set.
 func Table(w io.Writer, r *Report) error {
 	_, err := io.WriteString(w, Text(r, colours(w, os.Getenv)))
@@ -38,17 +39,18 @@ func colours(w io.Writer, env func(string) string) bool {
 func Text(r *Report, colour bool) string {
 	v := &view{colour: colour}
 	v.header(r)
+	v.prose("%s", v.paint(bold, Answer(r)))
+	if r.Capacity != nil {
+		v.prose("%s", r.Capacity.sentence(r.Source))
+	}
+	v.line("")
 	if len(r.ByDevs) > 0 || r.Baseline != nil {
 		v.levels(r)
 	}
 	v.remarks(r)
 	v.money(r)
 	v.timeline(r)
-	if r.Capacity != nil {
-		v.line("%s", r.Capacity.sentence(r.Source))
-	}
-	v.line("%s", Answer(r))
-	return v.b.String()
+	return strings.TrimRight(v.b.String(), "\n") + "\n"
 }
 
 // view builds the text.
@@ -101,7 +103,7 @@ func (v *view) header(r *Report) {
 	if r.PriceSource != "" {
 		price += " (" + r.PriceSource + ")"
 	}
-	v.line("%s, run %s, %s", r.Benchmark, r.RunID, price)
+	v.prose("%s, run %s, %s", r.Benchmark, r.RunID, price)
 	v.line("")
 }
 
@@ -112,8 +114,8 @@ type cell struct {
 }
 
 func (v *view) levels(r *Report) {
-	rows := [][]cell{{{text: "devs"}, {text: "holds"}, {text: "$/dev-mo"}, {text: "mean tok/s"}, {text: "p50 tok/s (bounds)"},
-		{text: "TTFT p50"}, {text: "first byte p50"}, {text: "valid"}, {text: "gates"}}}
+	rows := [][]cell{{{text: "devs"}, {text: "holds"}, {text: "$/dev-mo"}, {text: "tok/s"}, {text: "p50 (bounds)"},
+		{text: "TTFT p50"}, {text: "1st byte"}, {text: "valid"}}}
 	if r.Baseline != nil {
 		rows = append(rows, row("base", *r.Baseline))
 	}
@@ -149,7 +151,7 @@ func row(name string, l Level) []cell {
 	return []cell{
 		{text: name}, holds(l), {text: fmt.Sprintf("%.0f", l.CostPerDevMonth)},
 		{text: value("%.1f", l.MeanTPS)}, {text: value("%.1f", l.MedianTPS) + within(l.Bounds["median_tps"])},
-		{text: value("%.2f s", l.MedianTTFT)}, {text: firstByte}, valid(l), {text: gates},
+		{text: value("%.2f s", l.MedianTTFT)}, {text: firstByte}, valid(l, gates),
 	}
 }
 
@@ -171,16 +173,17 @@ func (l Level) uncertain() bool {
 	return !l.HoldsSLOCertain && len(l.Bounds) > 0 && (l.Valid == nil || *l.Valid)
 }
 
-func valid(l Level) cell {
+// valid says whether the load was real, and how many agents passed the gates.
+func valid(l Level, gates string) cell {
 	switch {
 	case l.Gates == GatesSkipped:
 		return cell{text: "–"}
 	case l.Valid == nil:
 		return cell{text: "pending", colour: yellow}
 	case *l.Valid:
-		return cell{text: "ok", colour: green}
+		return cell{text: "ok " + gates, colour: green}
 	}
-	return cell{text: "BAD", colour: red}
+	return cell{text: "BAD " + gates, colour: red}
 }
 
 func value(format string, v *float64) string {
@@ -276,7 +279,7 @@ func (v *view) remarks(r *Report) {
 		say("%s", v.paint(red, "TRUNCATED: ")+why)
 	}
 	for _, s := range said {
-		v.line("%s", s)
+		v.prose("%s", s)
 	}
 	if len(said) > 0 {
 		v.line("")
@@ -341,7 +344,23 @@ func (v *view) timeline(r *Report) {
 		rows = append(rows, []cell{{text: "  pod" + pad, colour: bold}, {text: duration(seconds)}, {text: fmt.Sprintf("$%.3f", *r.PodCostUSD), colour: bold}})
 	}
 	v.table(rows)
+	if len(r.Sessions) > 1 {
+		v.prose("  on %d servers, one after the other: %s", len(r.Sessions), r.served())
+	}
 	v.line("")
+}
+
+// served says what each session cost, and why it ended.
+func (r *Report) served() string {
+	var said []string
+	for _, s := range r.Sessions {
+		text := fmt.Sprintf("%s for $%.3f", duration(s.Seconds), s.CostUSD)
+		if s.Ended != "" {
+			text += " (" + s.Ended + ")"
+		}
+		said = append(said, text)
+	}
+	return strings.Join(said, ", ")
 }
 
 // duration prints seconds as 7s, 5m12s, 1h02m.

@@ -86,7 +86,7 @@ func TestThetaMaxIsWrittenAndTold(t *testing.T) {
 	if m.Source != report.Simulated || !m.Limited || m.DurationS != 120 || m.Window.Seconds != 120 || *m.ConcurrencyMean != 41.5 || *m.Preemptions != 3 || *m.Requests != 640 || *m.Errors != 0 || *m.PrefixCacheHitRate != 0 {
 		t.Errorf("%+v", m)
 	}
-	text := report.Text(r, false)
+	text := strings.Join(strings.Fields(report.Text(r, false)), " ") // however it is broken into lines
 	for _, want := range []string{
 		"Θmax: the saturated server made 8.41 M tokens/h, 2.10 M of output (64 streams of 768:256 tokens, 120 s) (simulated); limited: on average 41.5 of 64",
 		"of Θmax, in computed tokens, the levels used: 4: 25 %, 8: 50 %",

@@ -1,10 +1,16 @@
 // Package progress tells a person what a run is doing, on stderr.
 //
-// On a terminal a block of live lines, one per agent, stands under the notes
-// and is redrawn in place. In a pipe, a log or a CI job there is no block:
-// every change worth keeping is a plain line with a time in front, so that the
-// same run can be read afterwards. What is shown is a pure function of the
-// state ([View]); only [Display] knows about cursors.
+// On a terminal a block of live lines, one per step of the pod's life and one
+// per agent, stands under the notes and is redrawn in place. In a pipe, a log or
+// a CI job there is no block: every change worth keeping is a plain line with a
+// time in front, and now and then one that sums the block up, so that the same
+// run can be read afterwards. What is shown is a pure function of the state
+// ([View]); only [Display] knows about cursors.
+//
+// The cursor is never hidden, and no mode of the terminal is changed: there is
+// nothing to restore, whichever way a program ends. A block is drawn over the
+// old one with a single write that erases only what is left of each line, which
+// is what keeps it from flickering.
 package progress
 
 import (
@@ -16,45 +22,47 @@ import (
 	"time"
 )
 
-// Row is one live line.
-type Row struct {
-	Name  string // "agent 3"
-	State string // phase, e.g. "implement"
-	Done  int    // finished phases
-	Of    int    // all phases
-	Note  string // what it does now
-}
-
 // Display writes notes and the live block. Its methods may be called by
 // several goroutines; a nil *Display is silent.
 type Display struct {
-	mu    sync.Mutex
-	w     io.Writer
-	live  bool
-	width func() int
-	now   func() time.Time
+	mu     sync.Mutex
+	w      io.Writer
+	live   bool
+	colour bool
+	size   func() (width, height int)
+	now    func() time.Time
 
-	title string
-	rows  []Row
-	drawn int // lines of the block that stand on the screen
+	block *Block // nil: none is shown
+	drawn []int  // columns of each line of the block that stands on the screen
 	last  time.Time
 }
 
-// redrawEvery bounds how often the block is redrawn.
-const redrawEvery = 100 * time.Millisecond
+// redrawEvery bounds how often the block is redrawn, and summaryEvery is how
+// often it is summed up where it cannot be drawn.
+const (
+	redrawEvery  = 100 * time.Millisecond
+	summaryEvery = 30 * time.Second
+)
 
 // New returns a display on w: live where w is a terminal that can move its
-// cursor, plain elsewhere, and silent where w is nil.
+// cursor, plain elsewhere, and silent where w is nil. It has colours where it is
+// live and the environment's NO_COLOR is not set.
 func New(w io.Writer) *Display {
 	if w == nil {
 		return nil
 	}
-	d := &Display{w: w, now: time.Now, width: func() int { return 80 }}
-	if f, ok := w.(*os.File); ok && isTerminal(f) && os.Getenv("TERM") != "dumb" {
-		d.live = true
-		d.width = func() int { return terminalWidth(f) }
+	d := &Display{w: w, now: time.Now, size: func() (int, int) { return 80, 0 }}
+	if f, ok := w.(*os.File); ok && isTerminal(f) {
+		d.live, d.colour = modes(os.Getenv)
+		d.size = func() (int, int) { return terminalSize(f) }
 	}
 	return d
+}
+
+// modes is what a terminal's environment wants.
+func modes(env func(string) string) (live, colour bool) {
+	live = env("TERM") != "dumb"
+	return live, live && env("NO_COLOR") == ""
 }
 
 // Note writes a line that stays.
@@ -64,9 +72,21 @@ func (d *Display) Note(format string, args ...any) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.erase()
-	fmt.Fprintf(d.w, "%s  %s\n", d.now().Format("15:04:05"), fmt.Sprintf(format, args...))
-	d.draw()
+	d.note(fmt.Sprintf(format, args...))
+}
+
+func (d *Display) note(text string) {
+	var b strings.Builder
+	d.home(&b)
+	if len(d.drawn) > 0 { // each line of it stands where one of the block did
+		text = strings.ReplaceAll(text, "\n", "\x1b[K\n")
+	}
+	fmt.Fprintf(&b, "%s  %s", d.now().Format("15:04:05"), text)
+	if len(d.drawn) > 0 {
+		b.WriteString("\x1b[K")
+	}
+	b.WriteByte('\n')
+	d.draw(&b)
 }
 
 // Detail is a Note where there is no live block to show it.
@@ -76,87 +96,103 @@ func (d *Display) Detail(format string, args ...any) {
 	}
 }
 
-// Show replaces the live block. In a pipe it does nothing.
-func (d *Display) Show(title string, rows []Row) {
-	if d == nil || !d.live {
+// Show replaces the live block. In a pipe it says now and then what is in it.
+func (d *Display) Show(block Block) {
+	if d == nil {
 		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.title, d.rows = title, append(d.rows[:0], rows...)
-	if d.now().Sub(d.last) < redrawEvery {
-		return
+	now := d.now()
+	first := d.block == nil
+	block.Rows, block.Steps = append([]Row(nil), block.Rows...), append([]Step(nil), block.Steps...)
+	d.block = &block
+	switch {
+	case d.live && (first || now.Sub(d.last) >= redrawEvery):
+		var b strings.Builder
+		d.home(&b)
+		d.draw(&b)
+	case d.live:
+	case first:
+		d.last = now
+	case now.Sub(d.last) >= summaryEvery:
+		d.last = now
+		d.note(block.Summary())
 	}
-	d.erase()
-	d.draw()
 }
 
 // Clear takes the live block away.
 func (d *Display) Clear() {
-	if d == nil || !d.live {
+	if d == nil {
 		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.erase()
-	d.title, d.rows = "", nil
-}
-
-func (d *Display) erase() {
-	if d.drawn > 0 {
-		fmt.Fprintf(d.w, "\x1b[%dA\x1b[J", d.drawn)
-		d.drawn = 0
+	d.block = nil
+	if len(d.drawn) > 0 {
+		var b strings.Builder
+		d.home(&b)
+		d.draw(&b)
 	}
 }
 
-func (d *Display) draw() {
-	if !d.live || len(d.rows) == 0 {
+// home moves the cursor to the block's first line. A terminal that has become
+// narrower has broken its lines in two.
+func (d *Display) home(b *strings.Builder) {
+	if len(d.drawn) == 0 {
 		return
 	}
-	lines := View(d.title, d.rows, d.width())
-	fmt.Fprint(d.w, strings.Join(lines, "\n"), "\n")
-	d.drawn = len(lines)
-	d.last = d.now()
+	width, _ := d.size()
+	up := 0
+	for _, n := range d.drawn {
+		up += max(1, (n+width-1)/max(1, width))
+	}
+	fmt.Fprintf(b, "\x1b[%dA\r", up)
 }
 
-// View lays the block out for a terminal of this width, a string per line.
-func View(title string, rows []Row, width int) []string {
-	lines := []string{clip(title, width)}
-	name, state := 0, 0
-	for _, r := range rows {
-		name, state = max(name, len(r.Name)), max(state, len(r.State))
+// draw appends the block as it is now to what is in b, and writes it all. The
+// cursor is where the old block began, or beyond it by the lines in b.
+func (d *Display) draw(b *strings.Builder) {
+	var lines []string
+	if d.live && d.block != nil {
+		width, height := d.size()
+		lines = View(*d.block, width, height, d.colour)
 	}
-	for _, r := range rows {
-		bar := strings.Repeat("■", r.Done) + strings.Repeat("·", max(0, r.Of-r.Done))
-		lines = append(lines, clip(fmt.Sprintf("  %-*s  %s  %-*s  %s", name, r.Name, bar, state, r.State, r.Note), width))
+	for _, l := range lines {
+		b.WriteString(l + "\x1b[K\n")
 	}
-	return lines
+	if len(d.drawn) > 0 {
+		b.WriteString("\x1b[J") // what the old block had more
+	}
+	d.drawn = d.drawn[:0]
+	for _, l := range lines {
+		d.drawn = append(d.drawn, cells(uncoloured(l)))
+	}
+	if len(lines) > 0 {
+		d.last = d.now()
+	}
+	if b.Len() > 0 {
+		io.WriteString(d.w, b.String()) // nobody to tell: it is stderr
+	}
 }
 
-// clip keeps a line on one row of the screen, and free of what would move the
-// cursor: a tool call's text is the model's.
-func clip(s string, width int) string {
-	out := []rune(strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) {
-			return ' '
-		}
-		return r
-	}, s))
-	if width > 1 && len(out) >= width {
-		out = append(out[:width-2], '…')
+// uncoloured is a line without the colours that View gave it, at its ends.
+func uncoloured(l string) string {
+	if rest, ok := strings.CutPrefix(l, "\x1b["); ok {
+		_, l, _ = strings.Cut(rest, "m")
 	}
-	return strings.TrimRight(string(out), " ")
+	return strings.TrimSuffix(l, "\x1b[0m")
 }
 
 func isTerminal(f *os.File) bool {
-	_, err := winsize(f)
+	_, _, err := winsize(f)
 	return err == nil
 }
 
-func terminalWidth(f *os.File) int {
-	w, err := winsize(f)
+func terminalSize(f *os.File) (width, height int) {
+	w, h, err := winsize(f)
 	if err != nil || w <= 0 {
-		return 80
+		return 80, 0
 	}
-	return w
+	return w, h
 }
