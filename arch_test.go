@@ -32,6 +32,7 @@ var allowed = map[string][]string{
 	"pod":                    {"compose", "sim", "internal/clock", "internal/deadman", "internal/remote", "internal/runpod", "internal/vllm"},
 	"pod/podtest":            {"compose", "sim", "internal/clock"},
 	"report":                 {"slo", "gates", "trace"},
+	"report/dashboard":       {"report", "slo", "gates"},
 	"internal/clock":         {},
 	"internal/install":       {},
 	"internal/airlock":       {},

@@ -155,7 +155,7 @@ func (c Combined) row() string {
 	}
 	speed := value("%.1f", l.MedianTPS)
 	if b, ok := l.Bounds["median_tps"]; ok {
-		speed += " " + within(b)
+		speed += within(b)
 	}
 	return fmt.Sprintf("%s %d | %.2f | %s | %s | %s | %s |\n", lead, l.Devs, l.CostPerDevMonth, speed, value("%.2f s", l.MedianTTFT), certain, strings.Join(ids, ", "))
 }

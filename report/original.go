@@ -171,6 +171,7 @@ func (o *original) report(origin Origin) *Report {
 			Shape:        Shape{int(o.whole("theta_probe_prompt_tokens")), int(o.whole("theta_probe_output_tokens"))},
 			Source:       Imported,
 		}
+		r.UtilizationBasis = "theta_max"
 	}
 	for _, step := range [][2]string{{"create→ready", "create_ready_s"}, {"rsync", "rsync_s"}, {"vLLM startup", "vllm_startup_s"},
 		{"generation", "generation_s"}, {"saturation-probe", "saturation_probe_s"}} {

@@ -51,8 +51,12 @@ func NewThetaMax(t *slo.Theta) *ThetaMax {
 // would be its own yardstick and say 100 %. Both sides count the same tokens:
 // computed ones, or served ones where a level's computed ones are not known. A
 // level may come out above 1: it is not cut off there, because that says that
-// its mix of tokens is a lighter one than the yardstick's.
+// its mix of tokens is a lighter one than the yardstick's. Figures that were taken
+// over stay as they are: not all of their yardsticks are known.
 func (r *Report) utilize() {
+	if r.Origin != nil {
+		return
+	}
 	r.UtilizationBasis, r.UtilizationTokens = "", tokensComputed
 	rate := func(l Level) *float64 { return l.ComputedTokensPerHour }
 	for _, l := range r.ByDevs {

@@ -33,7 +33,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 func run(args []string, stdout, stderr io.Writer) int {
 	origin := report.Origin{
 		Name: "developer-ai-lab", URL: "https://github.com/dpoblacion/developer-ai-lab", Licence: "MIT",
-		Note: "read from its published reports; an agent's context was smaller on small cards, and its gates did not count for valid",
+		Note: "read from its published reports; its dev-load is another task of the same kind, an agent's context was smaller on small cards, and its gates did not count for valid",
 	}
 	flags := flag.NewFlagSet("import", flag.ContinueOnError)
 	flags.SetOutput(stderr)

@@ -238,17 +238,26 @@ func thinned(dir, name string) *series {
 	rows = rows[1:]
 	every := (len(rows) + maxPoints - 1) / maxPoints
 	s := &series{}
-	for i := every; i < len(rows); i += every {
-		now, before := rows[i], rows[i-every]
-		t, span := value(now, "t_s"), value(now, "t_s")-value(before, "t_s")
-		if span <= 0 {
+	// Counts are those of each line's own slice, so they are summed.
+	for from := 0; from+every <= len(rows); from += every {
+		group := rows[from : from+every]
+		last := group[every-1]
+		t, tokens := value(last, "t_s"), 0.0
+		for _, row := range group {
+			tokens += value(row, "generation_tokens")
+		}
+		began := 0.0
+		if from > 0 {
+			began = value(rows[from-1], "t_s")
+		}
+		if t <= began {
 			continue
 		}
 		s.T = append(s.T, round(t))
-		s.Running = append(s.Running, value(now, "running"))
-		s.Waiting = append(s.Waiting, value(now, "waiting"))
-		s.KV = append(s.KV, math.Round(1000*value(now, "kv_usage"))/1000)
-		s.TPS = append(s.TPS, round((value(now, "generation_tokens")-value(before, "generation_tokens"))/span))
+		s.Running = append(s.Running, value(last, "running"))
+		s.Waiting = append(s.Waiting, value(last, "waiting"))
+		s.KV = append(s.KV, math.Round(1000*value(last, "kv_usage"))/1000)
+		s.TPS = append(s.TPS, round(tokens/(t-began)))
 	}
 	if len(s.T) == 0 {
 		return nil

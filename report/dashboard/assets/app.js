@@ -23,7 +23,7 @@ function controls() {
 }
 function whatIf() {
   const of = shown();
-  const own = of[0] ? of[0].slo : { ttft: 10, tps: 20 };
+  const own = usualSLO(of);
   const field = (id, text, value, hint, set, attrs) => h('label', {}, text, h('input', { type: 'number', id, min: 0, step: 'any', value: value ?? '', placeholder: hint, ...attrs, oninput: (e) => { const v = e.target.value === '' ? null : Number(e.target.value); if (v === null || (isFinite(v) && v >= 0)) { set(v); changed(); render(); } } }));
   const prices = {};
   for (const c of of) prices[c.hw] = c.price;
@@ -67,7 +67,7 @@ function build() {
 function foot() {
   document.getElementById('foot').replaceChildren(
     h('p', {}, `${data.runs.length} reports, read ${data.built}. `, (data.bad || []).length ? h('span', { class: 'bad' }, `${data.bad.length} could not be read: ` + data.bad.map((b) => `${b.path} (${b.why})`).join('; ')) : ''),
-    h('p', {}, 'Simulated and forecast figures were not measured on any GPU. Imported ones were measured by others on real GPUs; their median speeds are read from coarse buckets. An invalid level never wins.'));
+    h('p', {}, 'Simulated and forecast figures were not measured on any GPU. Imported ones were measured by others on real GPUs, with another task of the same kind; their median speeds are read from coarse buckets. An invalid level never wins.'));
 }
 // live loads the page anew when its server says that reports have changed.
 function live() {

@@ -62,6 +62,12 @@ const limitLines = {
   },
 };
 
+// round numbers only: a logarithmic axis would label every line.
+const round = (say) => (v) => {
+  const lead = v / 10 ** Math.floor(Math.log10(v) + 1e-9);
+  return [1, 2, 5].some((n) => Math.abs(lead - n) < 1e-6) ? say(v) : '';
+};
+
 // figure is a chart in its place, with a caption.
 function figure(title, says, config, tall) {
   const canvas = h('canvas', { role: 'img', 'aria-label': says });
@@ -103,8 +109,8 @@ function overN(title, says, combos, y, options) {
     options: {
       limits: options.limits, parsing: true,
       scales: {
-        x: { type: ns.length && ns[ns.length - 1] > 8 * ns[0] ? 'logarithmic' : 'linear', title: { text: 'agents at work at once (N)' }, ticks: { callback: (v) => (Number.isInteger(v) ? v : null), autoSkip: false, maxRotation: 0, includeBounds: false }, afterBuildTicks: (s) => { s.ticks = ns.map((value) => ({ value })); } },
-        y: { type: options.log ? 'logarithmic' : 'linear', beginAtZero: !options.log, title: { text: options.unit }, ...(options.ticks ? { ticks: { callback: options.ticks } } : {}) },
+        x: { type: ns.length && ns[ns.length - 1] > 8 * ns[0] ? 'logarithmic' : 'linear', title: { text: 'agents at work at once (N)' }, ticks: { callback: (v) => (Number.isInteger(v) ? v : null), autoSkip: true, autoSkipPadding: 6, maxRotation: 0 }, afterBuildTicks: (s) => { s.ticks = ns.map((value) => ({ value })); } },
+        y: { type: options.log ? 'logarithmic' : 'linear', beginAtZero: !options.log, title: { text: options.unit }, ...(options.log ? { ticks: { callback: round(options.ticks || String) } } : {}) },
       },
       plugins: {
         tooltip: { callbacks: {

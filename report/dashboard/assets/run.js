@@ -36,7 +36,7 @@ function levelView(l) {
   return h('section', {}, h('h2', {}, l.name), h('p', {}, l.verdict),
     (l.notes || []).map((n) => h('p', { class: 'note' }, n)), facts(l.facts),
     l.series ? seriesView(l.series, l.name) : null,
-    l.agents.length ? table(`Agents of ${l.name}`, ['agent', 'work', '#wall time', '#tokens', ...phases, ...gates.map((g) => 'gate ' + g)],
+    l.agents.length ? table(`Agents, ${l.name}`, ['agent', 'work', '#wall time', '#tokens', ...phases, ...gates.map((g) => 'gate ' + g)],
       l.agents.map((a) => [String(a.agent), mark(a.ok, a.ok ? 'real' : a.reason || 'no'), fmt.time(a.wall), a.tokens.toLocaleString('en'),
         ...phases.map((id) => { const p = (a.phases || []).find((x) => x.id === id); return p ? mark(p.ok, `${p.turns} requests, ${fmt.time(p.wall)}`) : '–'; }),
         ...gates.map((id) => { const g = (a.gates || []).find((x) => x.id === id); return g ? mark(g.ok, g.ok ? 'passed' : 'failed') : '–'; })])) : null,

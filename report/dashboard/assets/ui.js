@@ -55,11 +55,19 @@ function writeState(change) {
   set('theme', state.theme);
   history.replaceState(null, '', '#' + q);
 }
+// the limits that most combinations were judged by.
+function usualSLO(combos) {
+  const count = {};
+  for (const c of combos) {
+    const k = c.slo.ttft + '/' + c.slo.tps;
+    count[k] = { n: (count[k] ? count[k].n : 0) + 1, slo: c.slo };
+  }
+  return Object.values(count).sort((a, b) => b.n - a.n).map((x) => x.slo)[0] || { ttft: 10, tps: 20 };
+}
 // what if: the formulas' parameters.
 function what() {
-  const first = shown()[0];
   const asked = state.ttft != null || state.tps != null;
-  const own = first ? first.slo : { ttft: 10, tps: 20 };
+  const own = usualSLO(shown());
   return {
     hours: state.hours, duty: state.duty, price: state.price,
     slo: asked ? { ttft: state.ttft ?? own.ttft, tps: state.tps ?? own.tps } : null,
@@ -82,7 +90,7 @@ function h(tag, attrs, ...kids) {
   return e;
 }
 const fmt = {
-  usd: (v) => (v == null ? '–' : '$' + (v >= 100 ? Math.round(v).toLocaleString('en') : v.toFixed(v < 0.1 ? 3 : 2))),
+  usd: (v) => (v == null ? '–' : '$' + (v >= 100 || Number.isInteger(v) && v >= 1 ? Math.round(v).toLocaleString('en') : v.toFixed(v < 0.1 ? 3 : 2))),
   n: (v, d = 1) => (v == null ? '–' : v.toLocaleString('en', { minimumFractionDigits: d, maximumFractionDigits: d })),
   pct: (v) => (v == null ? '–' : Math.round(100 * v) + ' %'),
   s: (v) => (v == null ? '–' : v < 10 ? v.toFixed(2) + ' s' : v.toFixed(1) + ' s'),

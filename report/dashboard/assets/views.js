@@ -11,16 +11,15 @@ const views = {
     say(said);
     const parts = [best ? hero(best, can, w, own) : nothing(combos)];
     const rows = can.map((o, i) => ({ class: i === 0 ? 'won' : null, cells: [
-      link({ view: 'runs', run: o.level.run }, `${o.servers > 1 ? o.servers + ' servers of ' : ''}${server(o.combo)}`), model(o.combo), source(o.combo.source),
-      fmt.usd(o.perDev), fmt.usd(o.perMonth), String(o.capacity), fmt.s(o.level.ttft), fmt.n(o.level.tps), verdictCell({ holds: true, sure: o.sure }, o.level), wrapped(sureness(o.level, o.sure, own) + (o.but.length ? `; but not for ${o.but.join(', ')}` : '')),
+      link({ view: 'runs', run: o.level.run }, `${o.servers > 1 ? o.servers + ' servers of ' : ''}${server(o.combo)}`), fmt.usd(o.perDev), source(o.combo.source), model(o.combo), fmt.usd(o.perMonth), String(o.capacity), fmt.s(o.level.ttft), fmt.n(o.level.tps), verdictCell({ holds: true, sure: o.sure }, o.level), wrapped(sureness(o.level, o.sure, own) + (o.but.length ? `; but not for ${o.but.join(', ')}` : '')),
     ] }));
     for (const c of cannot) {
       const l = [...c.levels].reverse().find((x) => x.valid !== false) || c.levels[c.levels.length - 1];
       const v = l && maths.verdict(l, w.slo);
-      rows.push({ class: 'no', cells: [l ? link({ view: 'runs', run: l.run }, server(c)) : server(c), model(c), source(c.source), '–', fmt.usd(maths.perMonth(c, w)), '–', fmt.s(l && l.ttft), fmt.n(l && l.tps), l ? verdictCell(v, l) : 'nothing measured', wrapped(l ? (own || l.valid === false ? l.why : `at ${people(l.n)}`) : '')] });
+      rows.push({ class: 'no', cells: [l ? link({ view: 'runs', run: l.run }, server(c)) : server(c), '–', source(c.source), model(c), fmt.usd(maths.perMonth(c, w)), '–', fmt.s(l && l.ttft), fmt.n(l && l.tps), l ? verdictCell(v, l) : 'nothing measured', wrapped(l ? (own || l.valid === false ? l.why : `at ${people(l.n)}`) : '')] });
     }
     parts.push(h('section', {}, table(`All that was tried, the cheapest for ${people(state.team)} first`,
-      ['hardware', 'model', 'source', '#$/dev-month', '#$/month', '#serves', '#TTFT', '#tok/s', 'holds', 'how sure'], rows),
+      ['hardware', '#$/dev-month', 'source', 'model', '#$/month', '#serves', '#TTFT', '#tok/s', 'holds', 'how sure'], rows),
     h('p', { class: 'note' }, 'A team below what a server holds pays for the whole server; a larger one takes several. TTFT and tok/s are those of the SLO’s percentile at the largest team that holds.')));
     return parts;
   },
@@ -34,7 +33,7 @@ const views = {
     });
     return [
       overN('$/dev-month over the team size', `Cost per developer and month over the number of agents for ${combos.length} combinations; the table has the numbers.`, combos,
-        (c, l) => ({ y: maths.perMonth(c, w) / l.n }), { log: true, unit: '$/dev-month', ticks: (v) => fmt.usd(v), say: (p) => fmt.usd(p.y) }),
+        (c, l) => ({ y: maths.perMonth(c, w) / l.n }), { log: true, unit: '$/dev-month', ticks: fmt.usd, say: (p) => fmt.usd(p.y) }),
       legend(),
       h('section', {}, table('Where each stops holding', ['combination', 'holds', 'stops', '#$/dev-month there'], edges)),
       h('section', {}, h('details', {}, h('summary', {}, 'Every point'), table('$/dev-month', ['combination', '#N', '#$/dev-month', 'holds'], rows))),
@@ -42,7 +41,7 @@ const views = {
   },
 
   speed(combos, w) {
-    const slo = w.slo || (combos[0] && combos[0].slo) || { ttft: 10, tps: 20 };
+    const slo = w.slo || usualSLO(combos);
     const differ = !w.slo && new Set(combos.map((c) => c.slo.ttft + '/' + c.slo.tps)).size > 1;
     const rows = combos.flatMap((c) => c.levels.map((l) => [nameOf(c), String(l.n), fmt.s(l.ttft), l.ttftb ? fmt.range(l.ttftb, 2) : '–', fmt.n(l.tps), l.tpsb ? fmt.range(l.tpsb) : '–', l.ctps ? fmt.range(l.ctps, 1) : '–', fmt.n(l.mean), fmt.s(l.ttft90), fmt.n(l.tps90), verdictCell(maths.verdict(l, w.slo), l)]));
     return [
@@ -52,7 +51,7 @@ const views = {
         overN('Time to first token', 'Seconds to the first token over the number of agents; the table has the numbers.', combos, (c, l) => ({ y: l.ttft, bounds: l.ttftb, interval: l.cttft }),
           { log: true, unit: 's', limits: [[slo.ttft, `SLO: at most ${slo.ttft} s`]], say: (p) => fmt.s(p.y) })),
       legend(),
-      differ ? h('p', { class: 'note' }, 'The reports were judged by different limits; the line shows the first one’s. What if … judges all by the same.') : null,
+      differ ? h('p', { class: 'note' }, 'The reports were judged by different limits; the line shows those of most. What if … judges all by the same.') : null,
       h('section', {}, table('Latency and speed', ['combination', '#N', '#TTFT', '#bounds, s', '#tok/s', '#bounds', '#95 % interval', '#mean tok/s', '#TTFT p90', '#tok/s p90', 'holds'], rows),
         h('p', { class: 'note' }, 'The server counts in buckets: a quantile lies somewhere within its bounds. The mean speed is exact.')),
     ];
@@ -74,11 +73,12 @@ const views = {
     });
     return [
       h('div', { class: 'pair' },
-        overN('A million output tokens', 'Dollars per million output tokens over the number of agents; the table has the numbers.', has, (c, l) => ({ y: l.mtokout == null ? null : l.mtokout * scale(c) }), { log: true, unit: '$ per million output tokens', ticks: (v) => fmt.usd(v), say: (p) => fmt.usd(p.y) }),
-        overN('A million tokens, prompts and cached ones included', 'Dollars per million tokens over the number of agents; the table has the numbers.', has, (c, l) => ({ y: l.mtok == null ? null : l.mtok * scale(c) }), { log: true, unit: '$ per million tokens', ticks: (v) => fmt.usd(v), say: (p) => fmt.usd(p.y) })),
+        overN('A million output tokens', 'Dollars per million output tokens over the number of agents; the table has the numbers.', has, (c, l) => ({ y: l.mtokout == null ? null : l.mtokout * scale(c) }), { log: true, unit: '$ per million output tokens', ticks: fmt.usd, say: (p) => fmt.usd(p.y) }),
+        overN('A million tokens, prompts and cached ones included', 'Dollars per million tokens over the number of agents; the table has the numbers.', has, (c, l) => ({ y: l.mtok == null ? null : l.mtok * scale(c) }), { log: true, unit: '$ per million tokens', ticks: fmt.usd, say: (p) => fmt.usd(p.y) })),
       has.some((c) => c.levels.some((l) => l.util != null))
         ? overN('Utilization of the saturated throughput', 'Utilization in percent over the number of agents; the table has the numbers.', has, (c, l) => ({ y: l.util == null ? null : 100 * l.util }), { unit: '%', say: (p) => fmt.n(p.y, 0) + ' %' }) : null,
       legend(),
+      has.some((c) => c.source === 'imported') ? h('p', { class: 'note' }, 'Imported utilizations follow the original lab’s counts, in which cache hits were counted at every attempt to schedule a request; some exceed 100 %.') : null,
       h('section', {}, table('Per-token economics', ['combination', '#N', '#$/MTok', '#$/MTok output', '#over the cheapest at N', '#tokens/h', '#cache hits', '#utilization', '#penalty', 'holds'], rows)),
       premium.length ? h('section', {}, table('The SLO’s price: a token at the largest team that holds, against the saturated server', ['combination', '#largest N', '#$/MTok output there', '#saturated', '#premium'], premium)) : null,
     ];
@@ -102,13 +102,13 @@ const views = {
           { label: 'this server', data: ns.map((n) => ({ x: n, y: Math.ceil(n / o.capacity) * month })), stepped: 'before', borderColor: css('--text'), borderWidth: 3, pointRadius: 0 },
           ...lines.map((x, i) => ({ label: `${x.a.name} ${x.a.model}`, data: ns.map((n) => ({ x: n, y: n * x.dev })), borderColor: css('--c' + (i % PALETTE)), borderDash: [[], [6, 3], [2, 2], [8, 2, 2, 2]][i % 4], borderWidth: 2, pointRadius: 0 })),
         ] },
-        options: { scales: { x: { type: 'linear', min: 1, title: { text: w.duty ? 'developers' : 'developers, each always at work' } }, y: { type: 'logarithmic', title: { text: '$ a month' }, ticks: { callback: (v) => fmt.usd(v) } } },
+        options: { scales: { x: { type: 'linear', min: 1, title: { text: w.duty ? 'developers' : 'developers, each always at work' } }, y: { type: 'logarithmic', title: { text: '$ a month' }, ticks: { callback: round(fmt.usd) } } },
           plugins: { tooltip: { callbacks: { title: (i) => people(i[0].raw.x), label: (i) => `${i.dataset.label}: ${fmt.usd(i.raw.y)}` } } } },
       }, true),
       h('section', {}, table('Break-even', ['hosted API', 'prices of', '#$/dev-month', '#this server', '#cheaper from', 'within what holds', 'left out'],
         lines.map((x) => {
           const be = maths.breakEven(month, x.dev);
-          return [`${x.a.name} ${x.a.model}`, x.a.asof, fmt.usd(x.dev), fmt.usd(month / o.capacity), be == null ? 'never' : people(be), be == null ? 'no' : be <= o.capacity ? `yes, it serves ${o.capacity}` : `no, it serves ${o.capacity}`, wrapped(x.a.note || '')];
+          return [wrapped(`${x.a.name} ${x.a.model}`), x.a.asof, fmt.usd(x.dev), fmt.usd(month / o.capacity), be == null ? 'never' : people(be), be == null ? 'no' : be <= o.capacity ? `yes, it serves ${o.capacity}` : `no, it serves ${o.capacity}`, wrapped(x.a.note || '')];
         }))),
     ];
   },

@@ -1,0 +1,307 @@
+package dashboard_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/x/dail/report"
+	"github.com/x/dail/report/dashboard"
+)
+
+// committed is the folder of this repository's own reports.
+const committed = "../../results"
+
+// shown is the page's data, as far as the tests look at it.
+type shown struct {
+	Combos []struct {
+		Bench, Family, Quant, HW, Source string
+		GPUs                             int
+		SLO                              struct{ TTFT, TPS float64 }
+		Levels                           []json.RawMessage
+		Runs                             []int
+	}
+	Runs []struct{ ID, Path string }
+	Bad  []struct{ Path, Why string }
+}
+
+var dataElement = regexp.MustCompile(`(?s)<script type="application/json" id="data">(.*?)</script>`)
+
+// write makes a page and reads its data back.
+func write(t *testing.T, dir string, o dashboard.Options) (string, shown, error) {
+	t.Helper()
+	var b bytes.Buffer
+	_, err := dashboard.Write(&b, dir, o)
+	found := dataElement.FindSubmatch(b.Bytes())
+	if found == nil {
+		t.Fatalf("no data in the page: %v\n%.500s", err, b.String())
+	}
+	var s shown
+	if err := json.Unmarshal(found[1], &s); err != nil {
+		t.Fatal(err)
+	}
+	return b.String(), s, err
+}
+
+// Under its own limits every level of every committed report holds on the page
+// where it does in the report.
+func TestVerdictsAreTheReports(t *testing.T) {
+	_, page, err := write(t, committed, dashboard.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := report.LoadDir(committed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type question struct {
+		Level json.RawMessage `json:"level"`
+		SLO   any             `json:"slo"`
+	}
+	var all []question
+	var want []report.CombinedLevel
+	for i, c := range report.Combine(files) {
+		p := page.Combos[i]
+		if p.HW != c.Hardware || p.Source != string(c.Source) || len(p.Levels) != len(c.Levels) {
+			t.Fatalf("combination %d is %+v, want %+v", i, p, c.Key)
+		}
+		for k, l := range c.Levels {
+			all = append(all, question{p.Levels[k], map[string]float64{"ttft": p.SLO.TTFT, "tps": p.SLO.TPS}})
+			want = append(want, l)
+		}
+	}
+	var got []struct{ Holds, Sure bool }
+	ask(t, `(c) => maths.verdict(c.level, c.slo)`, all, &got)
+	for i, l := range want {
+		if got[i].Holds != l.HoldsSLO {
+			t.Errorf("%s %d × %s N=%d: the page says %+v, the report %v (%s)", l.From[0].Path, l.From[0].Report.GPUCount, l.From[0].Report.Hardware, l.Devs, got[i], l.HoldsSLO, l.Verdict)
+		}
+	}
+	if len(want) < 30 {
+		t.Errorf("only %d levels were compared", len(want))
+	}
+}
+
+func put(t *testing.T, dir, name string, r *report.Report) {
+	t.Helper()
+	path := filepath.Join(dir, name, report.FileName)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Write(path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// sample is a committed report under another name.
+func sample(t testing.TB) *report.Report {
+	t.Helper()
+	r, err := report.Load(committed + "/qwen3-coder-fp8/l40s-1gpu/dev-load/20261124-151923/report.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// Whatever a report says is text. The page runs its own scripts and no other, and
+// asks for nothing.
+func TestAPageIsSafeAndAlone(t *testing.T) {
+	const evil = `</script><script>alert(1)</script><img src=x onerror=alert(2)><!--`
+	dir := t.TempDir()
+	r := sample(t)
+	r.Family, r.Hardware = evil, evil
+	r.ByDevs[0].Verdict = evil
+	r.ByDevs[0].Agents[0].Reason = evil
+	r.ByDevs[0].Agents[0].Gates[0].Passed, r.ByDevs[0].Agents[0].Gates[0].Output = false, evil
+	put(t, dir, "a", r)
+	if err := os.WriteFile(filepath.Join(dir, "a", "composed.yaml"), []byte(evil), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	html, _, err := write(t, dir, dashboard.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(html, "<script"); n != 4 {
+		t.Errorf("%d scripts, want the data, one run, the library and the program", n)
+	}
+	if strings.Contains(html, "<img") || strings.Contains(html, "<!--") {
+		t.Error("a report's text is in the page as markup")
+	}
+	policy := regexp.MustCompile(`content="(default-src[^"]*)"`).FindStringSubmatch(html)
+	if policy == nil || strings.Contains(policy[1], "unsafe") || !strings.Contains(policy[1], "connect-src 'none'") || !strings.Contains(policy[1], "default-src 'none'") {
+		t.Errorf("policy %q", policy)
+	}
+	if m := regexp.MustCompile(`(?:src|href)="(?:https?:)?//[^"]*"|@import|url\(`).FindString(html[:strings.Index(html, `id="data"`)]); m != "" {
+		t.Errorf("the page points elsewhere: %s", m)
+	}
+	live, _, _ := write(t, dir, dashboard.Options{Live: true})
+	if !strings.Contains(live, "connect-src 'self'") {
+		t.Error("a live page cannot listen")
+	}
+}
+
+// A report that cannot be read is named, and hides no other; an agent's file of
+// the same name is no report.
+func TestWhatCannotBeRead(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, "good", sample(t))
+	put(t, dir, "good/artifacts/n4/agent0/workspace", sample(t))
+	if err := os.MkdirAll(filepath.Join(dir, "broken"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "broken", report.FileName), []byte("{"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, page, err := write(t, dir, dashboard.Options{})
+	if err == nil || !strings.Contains(err.Error(), "broken") || len(page.Runs) != 1 || len(page.Bad) != 1 || page.Bad[0].Path != "broken/report.json" {
+		t.Errorf("%+v, %v", page, err)
+	}
+	if _, err := dashboard.Write(&bytes.Buffer{}, filepath.Join(dir, "none"), dashboard.Options{}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a folder that is not there: %v", err)
+	}
+	if _, page, err := write(t, t.TempDir(), dashboard.Options{}); err != nil || page.Combos == nil {
+		t.Errorf("an empty folder: %+v, %v", page, err)
+	}
+}
+
+// Runs of one combination are one line; sources never are. One that is not valid
+// makes their level so.
+func TestRunsAreCombined(t *testing.T) {
+	dir := t.TempDir()
+	for i, change := range []func(*report.Report){
+		func(*report.Report) {},
+		func(r *report.Report) { no := false; r.ByDevs[1].Valid = &no },
+		func(r *report.Report) { r.Source = report.Measured },
+		func(r *report.Report) { r.Benchmark = "smoke" },
+	} {
+		r := sample(t)
+		r.RunID = fmt.Sprintf("20270101-00000%d", i)
+		change(r)
+		put(t, dir, fmt.Sprint(i), r)
+	}
+	_, page, err := write(t, dir, dashboard.Options{})
+	if err != nil || len(page.Combos) != 3 {
+		t.Fatalf("%+v, %v", page.Combos, err)
+	}
+	c := page.Combos[1] // dev-load, simulated, after measured
+	var l struct {
+		N, Repeats, Run int
+		Valid           *bool
+	}
+	if err := json.Unmarshal(c.Levels[1], &l); err != nil {
+		t.Fatal(err)
+	}
+	if c.Source != "simulated" || len(c.Runs) != 2 || page.Runs[c.Runs[0]].ID != "20270101-000001" || l.N != 8 || l.Repeats != 2 || l.Valid == nil || *l.Valid {
+		t.Errorf("%+v, level %+v", c, l)
+	}
+}
+
+// A page that is served hears of a new report, and the next one has it.
+func TestServedPagesAreLive(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, "a", sample(t))
+	server := httptest.NewServer(dashboard.Handler(dir))
+	defer server.Close()
+	resp, err := http.Get(server.URL + "/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	lines := bufio.NewScanner(resp.Body)
+	if !lines.Scan() || lines.Text() != ": listening" {
+		t.Fatalf("%q, %v", lines.Text(), lines.Err())
+	}
+	put(t, dir, "b", sample(t))
+	for lines.Scan() {
+		if lines.Text() == "data: changed" {
+			break
+		}
+	}
+	if lines.Err() != nil {
+		t.Fatal(lines.Err())
+	}
+	page, err := http.Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer page.Body.Close()
+	var b bytes.Buffer
+	if _, err := b.ReadFrom(page.Body); err != nil || !strings.Contains(b.String(), `"path":"b/report.json"`) || !strings.Contains(b.String(), "live();") {
+		t.Errorf("the page does not have the new report (%v)", err)
+	}
+	if resp, err := http.Get(server.URL + "/other"); err != nil || resp.StatusCode != http.StatusNotFound {
+		t.Errorf("%v, %v", resp, err)
+	}
+}
+
+// many makes a folder of n reports of 24 combinations.
+func many(t testing.TB, n int) string {
+	t.Helper()
+	dir := t.TempDir()
+	r := sample(t)
+	composed, err := os.ReadFile(committed + "/qwen3-coder-fp8/l40s-1gpu/dev-load/20261124-151923/composed.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cards := []string{"l4", "l40s", "a40", "a100-80gb", "h100-sxm", "h200", "b200", "rtx-4090"}
+	start := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
+	for i := range n {
+		r.RunID, r.Hardware = report.RunID(start.Add(time.Duration(i)*time.Minute)), cards[i%len(cards)]
+		r.Quant = []string{"fp8", "awq", "bf16"}[i%3]
+		r.PriceUSDPerGPUHour = 0.3 + float64(i%len(cards))/2
+		run := filepath.Join(dir, fmt.Sprintf("%04d", i))
+		if err := os.MkdirAll(run, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Write(filepath.Join(run, report.FileName)); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(run, "composed.yaml"), composed, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"series-n4.csv", "series-n8.csv"} {
+			b, err := os.ReadFile(committed + "/qwen3-coder-fp8/l40s-1gpu/dev-load/20261124-151923/" + name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(run, name), b, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return dir
+}
+
+// A page of a thousand reports: how long it takes, how large it is, and how much
+// of the heap it needed.
+func BenchmarkThousandReports(b *testing.B) {
+	dir := many(b, 1000)
+	var before, after runtime.MemStats
+	for b.Loop() {
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		path := filepath.Join(b.TempDir(), "d.html")
+		if n, err := dashboard.WriteFile(path, dir); n != 1000 || err != nil {
+			b.Fatal(n, err)
+		}
+		runtime.ReadMemStats(&after)
+		info, err := os.Stat(path)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(info.Size())/1e6, "page-MB")
+		b.ReportMetric(float64(after.HeapSys)/1e6, "heap-MB")
+	}
+}
