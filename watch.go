@@ -22,6 +22,7 @@ type watch struct {
 	mu     sync.Mutex // the agents' events and the readings come side by side
 	rows   []progress.Row
 	reqs   []int           // requests of finished phases, by agent
+	tools  []string        // the last tool of each
 	recent []*slo.Snapshot // readings of the last rateOver
 
 	answered map[int]bool // agents whose first answer has come
@@ -49,7 +50,7 @@ const rateOver = 10 * time.Second
 func newWatch(l live, name, title string, n, phases int) *watch {
 	w := &watch{
 		live: l, name: name, title: title,
-		rows: make([]progress.Row, n), reqs: make([]int, n), answered: map[int]bool{}, once: map[int]bool{},
+		rows: make([]progress.Row, n), reqs: make([]int, n), tools: make([]string, n), answered: map[int]bool{}, once: map[int]bool{},
 		onAll: func() {}, onFirst: func() {}, onRound: func() {},
 	}
 	for i := range w.rows {
@@ -69,7 +70,7 @@ func (w *watch) observe(e agents.Event) {
 		row.State, row.Note = e.Phase, "starting"
 		w.live.pace.Phase(e.Time, e.Agent, row.Done)
 	case agents.Request:
-		row.Note = fmt.Sprintf("%d requests", w.reqs[e.Agent]+e.Requests)
+		row.Note = w.note(e.Agent, e.Requests)
 		if !w.answered[e.Agent] {
 			w.answered[e.Agent] = true
 			if len(w.answered) == len(w.rows) {
@@ -77,14 +78,15 @@ func (w *watch) observe(e agents.Event) {
 			}
 		}
 	case agents.Tool:
-		row.Note = fmt.Sprintf("%d requests, %s", w.reqs[e.Agent]+e.Requests, e.Detail)
+		w.tools[e.Agent] = e.Detail
+		row.Note = w.note(e.Agent, e.Requests)
 	case agents.Retry:
 		row.Note = "the client retries: " + e.Detail
 		w.live.Detail("%s: %s: the client retries: %s", row.Name, e.Phase, e.Detail)
 	case agents.PhaseEnd:
 		w.reqs[e.Agent] += e.Requests
 		row.Done++
-		row.Note = fmt.Sprintf("%d requests", w.reqs[e.Agent])
+		row.Note = w.note(e.Agent, 0)
 		if e.Detail != "" {
 			w.live.Note("%s: %s failed: %s", row.Name, e.Phase, e.Detail)
 		} else {
@@ -108,6 +110,19 @@ func (w *watch) observe(e agents.Event) {
 		w.first.Do(func() { w.onFirst() })
 	}
 	w.show()
+}
+
+// note is what an agent has done so far, open being the requests of its phase.
+func (w *watch) note(agent, open int) string {
+	n := w.reqs[agent] + open
+	text := fmt.Sprintf("%d requests", n)
+	if n == 1 {
+		text = "1 request"
+	}
+	if tool := w.tools[agent]; tool != "" {
+		text += ", " + tool
+	}
+	return text
 }
 
 // sample takes a reading of the server's metrics, one that the time series is
