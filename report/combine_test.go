@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/x/dail/report"
 )
@@ -292,5 +293,47 @@ func TestPrune(t *testing.T) {
 		if _, err := os.Stat(name); (err == nil) != want {
 			t.Errorf("%s is there: %v, want %v", name, err == nil, want)
 		}
+	}
+}
+
+// Every report of this repository fits the schema as it lies there.
+func TestCommittedReportsFitTheSchema(t *testing.T) {
+	s := compiled(t)
+	files, err := report.LoadDir("../results")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		data, err := os.ReadFile(f.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Validate(v); err != nil {
+			t.Errorf("%s: %v", f.Path, err)
+		}
+	}
+	if len(files) < 18 {
+		t.Errorf("only %d reports", len(files))
+	}
+}
+
+// The original's own files, in both of its layouts, are combined and ranked as
+// its rules say.
+func TestOriginalFilesRank(t *testing.T) {
+	files, err := report.LoadDir("testdata/original")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, c := range report.Rank(report.Combine(files)) {
+		best, ok := c.Best()
+		got = append(got, fmt.Sprintf("%s %s %d %v %d", c.Hardware, c.Source, best.Devs, ok, len(c.Files)))
+	}
+	if want := "[rtx-4090 imported 8 true 1 l4 imported 4 true 2]"; fmt.Sprint(got) != want {
+		t.Errorf("%v, want %s", got, want)
 	}
 }

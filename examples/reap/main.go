@@ -100,11 +100,8 @@ func containers(ctx context.Context, opts pod.ReapOptions, asked bool, stdout, s
 		}
 		return 0
 	}
-	o := container.ReapOptions{Owner: pod.Owner(), Age: opts.Age, DryRun: opts.DryRun}
-	if opts.All {
-		o.Owner = "" // a container costs nothing and holds nothing that could be lost
-	}
-	found, err := container.Reap(ctx, engine, o)
+	// Mine only, also with -all: a colleague's costs nothing, and may be at work.
+	found, err := container.Reap(ctx, engine, container.ReapOptions{Owner: pod.Owner(), Age: opts.Age, DryRun: opts.DryRun})
 	for _, f := range found {
 		action := pod.ActionLeft
 		switch {

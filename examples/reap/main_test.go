@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,7 @@ func newAccount(t *testing.T) *account {
 	t.Setenv("RUNPOD_API_KEY", srv.Key)
 	t.Setenv("DAIL_OWNER", "kim@box")
 	t.Setenv("DAIL_STATE", t.TempDir())
+	engine(t, "exit 1") // this machine's own is none of the tests'
 	now := time.Now()
 	made := now.Add(-2 * time.Hour)
 	add := func(owner string, keep time.Time) string {
@@ -162,4 +164,50 @@ func TestReapRefuses(t *testing.T) {
 		t.Errorf("-h: exit %d\n%s", status, errs)
 	}
 	a.want(t, true, true)
+}
+
+// engine puts a container engine on the PATH that answers by a script.
+func engine(t *testing.T, script string) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "docker"), []byte("#!/bin/sh\n"+script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+}
+
+// Containers that a run has left are mine to remove, whichever the provider; a
+// colleague's are not, with -all neither.
+func TestContainers(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "log")
+	const answers = `
+echo "$@" >> LOG
+case "$*" in
+*--all*label=dail.owner=kim@box*) echo c1 ;;
+*--all*) echo c1 c2 ;;
+container*) printf '/dail-r1-n4-agent0\037kim@box\037r1\0372026-11-24T10:00:00Z' ;;
+esac`
+	a := newAccount(t)
+	engine(t, strings.ReplaceAll(answers, "LOG", log))
+	for _, tc := range []struct {
+		args    []string
+		code    int
+		want    string
+		removed bool
+	}{
+		{[]string{"-provider", "docker", "-dry-run"}, 0, "would end   container dail-r1-n4-agent0  of kim@box, run r1", false},
+		{[]string{"-provider", "docker"}, 0, "ended       container dail-r1-n4-agent0", true},
+		{[]string{"-all", "-yes"}, 0, "ended       container dail-r1-n4-agent0", true},
+	} {
+		os.Remove(log)
+		code, stdout, stderr := a.reap(t, "", tc.args...)
+		asked, _ := os.ReadFile(log)
+		if code != tc.code || !strings.Contains(stdout, tc.want) || strings.Contains(string(asked), "rm --force") != tc.removed || strings.Contains(string(asked), "c2") {
+			t.Errorf("%v: exit status %d\n%s%s\nasked of the engine:\n%s", tc.args, code, stdout, stderr, asked)
+		}
+	}
+	engine(t, "echo 'Cannot connect to the Docker daemon' >&2; exit 1")
+	if code, _, stderr := a.reap(t, "", "-provider", "docker"); code != 2 || !strings.Contains(stderr, "Cannot connect") {
+		t.Errorf("without an engine: exit status %d, %s", code, stderr)
+	}
 }
