@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/x/dail/agents"
+	"github.com/x/dail/agents/container"
 	"github.com/x/dail/compose"
 	"github.com/x/dail/gates"
 	"github.com/x/dail/internal/progress"
@@ -216,6 +217,9 @@ func (r *runner) begin() error {
 	}
 	r.place = r.plan.own()
 	err := r.place.Create(time.Now())
+	if c, ok := r.local.(*container.Runner); ok {
+		c.Run = r.place.RunID
+	}
 	if err == nil {
 		r.lock, err = lockRun(r.place.Dir())
 	}

@@ -116,6 +116,13 @@ func (r *runner) useRunner(ctx context.Context) error {
 		if p.Claude != "" && p.Agent == nil {
 			return refuse("-claude %s is a program of this machine, and no container has it: build it into the image with a Dockerfile beside the scenario, or say -runner local", p.Claude)
 		}
+		if c, ok := own.(*container.Runner); ok {
+			mine := *c // which gets this run's label
+			own = &mine
+			if id := r.place.RunID; id != "" {
+				mine.Run = id
+			}
+		}
 		if err := own.Provision(ctx, p.Progress); err != nil {
 			return &InputError{fmt.Errorf("-runner %s: %w", p.RunnerName, err)}
 		}

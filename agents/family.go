@@ -37,6 +37,11 @@ type family struct {
 // a process is stuck in the kernel, or is somebody else's.
 const killTime = 10 * time.Second
 
+// manyLooks is how many looks in a row must find nobody where processes were
+// started while each was taken. A look takes some time: who forks behind its back
+// and dies before it comes by is not seen, and the child neither.
+const manyLooks = 5
+
 // members picks the family out of all processes: those that carry the marker,
 // the root, those that were members when they were seen before, and whatever
 // descends from any of these. inGroup adds the root's process group, for
@@ -75,12 +80,16 @@ func (f *family) end(grace time.Duration) (told int, err error) {
 	asked := map[ident]bool{}
 	forceAt := time.Now().Add(grace)
 	giveUp := forceAt.Add(killTime)
+	nobody := 0 // looks in a row that found nobody
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		before := forks()
 		alive, err := f.alive()
 		if err != nil {
 			return told, err
 		}
-		if len(alive) == 0 {
+		if len(alive) > 0 {
+			nobody = 0
+		} else if nobody++; forks() == before || nobody >= manyLooks {
 			return told, nil
 		}
 		now := time.Now()

@@ -66,6 +66,22 @@ func has(pid int, file string, text []byte) bool {
 	return err == nil && bytes.Contains(b, text)
 }
 
+// forks counts the processes and threads that this machine has started since it
+// was (proc_stat(5)); 0 where that cannot be read.
+func forks() uint64 {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0
+	}
+	_, rest, found := bytes.Cut(b, []byte("\nprocesses "))
+	line, _, _ := bytes.Cut(rest, []byte("\n"))
+	n, err := strconv.ParseUint(string(line), 10, 64)
+	if !found || err != nil {
+		return 0
+	}
+	return n
+}
+
 // older compares two starts, in clock ticks since boot.
 func older(a, b string) bool {
 	if len(a) != len(b) {

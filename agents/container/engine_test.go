@@ -133,9 +133,13 @@ esac`)
 	if p := progress.String(); !strings.Contains(p, "building the image dail-dev:") || !strings.Contains(p, "Step 1/2") || strings.Contains(p, "noise") {
 		t.Errorf("progress:\n%s", p)
 	}
-	// What the engine says of a failure is told, and what to do.
-	broken := pretend(t, `[ "$1" = image ] && exit 1; cat > /dev/null; echo "pull access denied"; exit 1`)
-	if _, err := (Image{Toolchain: files()}).Ensure(t.Context(), broken, nil); err == nil || !strings.Contains(err.Error(), "pull access denied") || !strings.Contains(err.Error(), "DAIL_BASE_IMAGE") {
+	// What the engine says of a failure is told.
+	broken := pretend(t, `
+case "$*" in
+image*dail-dev:*) exit 1 ;;
+build*) cat > /dev/null; echo "pull access denied"; exit 1 ;;
+esac`)
+	if _, err := i.Ensure(t.Context(), broken, nil); err == nil || !strings.Contains(err.Error(), "pull access denied") || !strings.Contains(err.Error(), "benchmark dev") {
 		t.Error(err)
 	}
 }

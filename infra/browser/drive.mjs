@@ -72,6 +72,7 @@ try {
         }
         break
       }
+      case 'print': await page.pdf({ path: s.path, printBackground: true, format: 'A4' }); break
       case 'shot': if (plan.shots) await page.screenshot({ path: `${plan.shots}/${s.name}.png`, fullPage: s.full ?? false }); break
       default: throw new Error(`no step is called ${s.do}`)
     }

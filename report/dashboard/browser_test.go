@@ -121,7 +121,11 @@ func TestRealBrowserViews(t *testing.T) {
 			step{"do": "axe", "name": name("run")}, step{"do": "overflow", "name": name("run-overflow")}, step{"do": "shot", "name": name("run")},
 			step{"do": "click", "on": "#whatif summary"}, step{"do": "axe", "name": name("whatif")})
 	}
-	saw := drive(t, page(t, committed), steps)
+	paper := filepath.Join(t.TempDir(), "paper.pdf")
+	saw := drive(t, page(t, committed), append(steps, step{"do": "print", "path": paper}))
+	if info, err := os.Stat(paper); err != nil || info.Size() < 20_000 {
+		t.Errorf("on paper: %v, %v", info, err)
+	}
 	for name, raw := range saw {
 		switch {
 		case strings.HasSuffix(name, "-overflow"):

@@ -101,6 +101,9 @@ func look(r *report.Report, dir string) detail {
 		fact("pod cost", fmt.Sprintf("$%.3f", *r.PodCostUSD))
 	}
 	fact("what that is", r.CostBasis)
+	if n := len(r.Sessions); n > 1 {
+		fact("servers", fmt.Sprintf("%d, one after the other: the run was resumed", n))
+	}
 	if o := r.Origin; o != nil {
 		fact("from", strings.Join([]string{o.Name, o.URL, o.Licence, o.Note}, "; "))
 	}

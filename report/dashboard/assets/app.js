@@ -69,6 +69,13 @@ function foot() {
     h('p', {}, `${data.runs.length} reports, read ${data.built}. `, (data.bad || []).length ? h('span', { class: 'bad' }, `${data.bad.length} could not be read: ` + data.bad.map((b) => `${b.path} (${b.why})`).join('; ')) : ''),
     h('p', {}, 'Simulated and forecast figures were not measured on any GPU. Imported ones were measured by others on real GPUs, with another task of the same kind; their median speeds are read from coarse buckets. An invalid level never wins.'));
 }
+// Paper is light, and the charts on it are drawn for that.
+addEventListener('beforeprint', () => { document.documentElement.dataset.theme = 'light'; render(); });
+addEventListener('afterprint', () => {
+  delete document.documentElement.dataset.theme;
+  theme();
+  render();
+});
 // live loads the page anew when its server says that reports have changed.
 function live() {
   new EventSource('events').onmessage = () => location.reload();
