@@ -66,9 +66,10 @@ func (s *sentry) stand(in *bufio.Reader) int {
 	})
 	var heard int64
 	var silence time.Duration
+	known := false // that the program has ended, to the last look
 	for {
 		wait := open
-		if open.Err() != nil {
+		if known {
 			wait = context.Background()
 		}
 		_ = s.clk.Sleep(wait, lookEach)
@@ -80,10 +81,10 @@ func (s *sentry) stand(in *bufio.Reader) int {
 		if silence >= silentAfter {
 			orphaned = fmt.Sprintf("the program has not been heard of for %v", silentAfter)
 		}
-		if open.Err() != nil {
+		if known = open.Err() != nil; known {
 			orphaned = "the program has ended"
 		}
-		if left := s.look(orphaned); left == 0 && open.Err() != nil && s.verified() {
+		if left := s.look(orphaned); left == 0 && known && s.verified() {
 			return s.leave()
 		}
 	}
@@ -168,7 +169,9 @@ func (s *sentry) read() {
 		if !there[name] && !s.busy[name] {
 			s.say("%s %s: taken out of the ledger by the program, or by hand", name, e.ID)
 			delete(s.known, name)
-			if !s.ledger.has(name) { // else another program has taken it over
+			// Unless another program has certainly taken it over, the provider has
+			// the last word: a file may be missing because its folder is.
+			if other, err := s.ledger.get(name); err != nil || s.job.covers(other) {
 				s.doubts[name] = e
 			}
 		}
