@@ -24,7 +24,7 @@ type here struct{}
 func (here) Exec(ctx context.Context, dir string, argv, env []string, out io.Writer) (int, error) {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, append([]string{"PATH=/usr/bin:/bin"}, env...), out, out
-	cmd.WaitDelay = 10 * time.Second // a machine may be busy
+	cmd.WaitDelay = time.Second // a machine may be busy
 	err := cmd.Run()
 	if ctx.Err() != nil {
 		return -1, context.Cause(ctx)
