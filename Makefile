@@ -120,7 +120,7 @@ test: ## the tests; needs Go, make, Node and git, installs the rest itself
 	@GO="$(GO)" scripts/test
 
 .PHONY: test-real
-test-real: ## the same, and what needs apt, Docker, sshd, Chromium or Python
+test-real: ## make lint, and the tests that need apt, Docker, sshd, Chromium or Python
 	@GO="$(GO)" scripts/test-real
 
 .PHONY: lint
@@ -156,7 +156,7 @@ costs: ## rewrites README.md's table of what runs cost, from the reports under r
 	@$(GO) run ./internal/cmd/costs
 
 .PHONY: build
-build: bin/dev-load bin/smoke bin/reap ## the programs, into bin/
+build: bin/dev-load bin/smoke bin/reap bin/dashboard bin/export bin/import bin/gates bin/prune ## the programs, into bin/
 
 # Go knows best what is out of date, so these are always handed to it.
 .PHONY: FORCE
