@@ -209,6 +209,9 @@ func TestRealBrowserNumbers(t *testing.T) {
 		{"do": "click", "on": "[data-view=speed]"}, {"do": "rows", "name": "speeds", "on": "main table"},
 		{"do": "click", "on": "[data-view=tokens]"}, {"do": "rows", "name": "tokens", "on": "main table"},
 		{"do": "click", "on": "[data-view=apis]"}, {"do": "rows", "name": "apis", "on": "main table"},
+		{"do": "click", "on": "[data-view=runs]"}, {"do": "click", "on": "main tbody a"}, {"do": "hash", "name": "run"},
+		{"do": "open", "name": "a run", "hash": "#view=runs&run=qwen3-coder-fp8/l40s-1gpu/dev-load/20261124-151923"}, {"do": "text", "name": "run by link", "on": "main h2"},
+		{"do": "open", "name": "no run", "hash": "#view=runs&run=gone"}, {"do": "text", "name": "run that is gone", "on": "main"},
 		{"do": "open", "name": "keys", "hash": ""}, {"do": "key", "keys": []string{"Tab", "Tab", "Tab", "Enter"}}, {"do": "hash", "name": "by keys"}, {"do": "focus", "name": "focus"},
 		{"do": "click", "on": "#theme"}, {"do": "hash", "name": "theme"},
 	}
@@ -275,9 +278,19 @@ func TestRealBrowserNumbers(t *testing.T) {
 	if n := len(rows(t, saw["apis"])); n == 0 {
 		t.Error("no API is compared")
 	}
+	check("run", "run=qwen3-coder-")
+	check("run by link", "run 20261124-151923", "simulated")
+	check("run that is gone", fmt.Sprintf("%d runs", countRuns(all)))
 	check("by keys", "view=cost")
 	check("focus", "<main")
 	check("theme", "theme=dark")
+}
+
+func countRuns(all []report.Combined) (n int) {
+	for _, c := range all {
+		n += len(c.Files)
+	}
+	return n
 }
 
 // The control: what the driver is to find, it finds.

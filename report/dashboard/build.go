@@ -46,6 +46,9 @@ func Write(w io.Writer, dir string, o Options) (reports int, err error) {
 		o.Now = time.Now()
 	}
 	p := page{Built: o.Now.Format("2006-01-02 15:04 MST"), Runs: []run{}}
+	if o.Live {
+		p.Seen = state(paths) // before they are read: what changes meanwhile is another state
+	}
 	var all []report.File
 	var details [][]byte
 	var errs []error

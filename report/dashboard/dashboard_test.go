@@ -3,6 +3,7 @@ package dashboard_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/x/dail/report"
@@ -245,6 +247,41 @@ func TestServedPagesAreLive(t *testing.T) {
 		t.Errorf("%v, %v", resp, err)
 	}
 }
+
+// What changed between a page's making and its first question is told at once; a
+// page that shows what there is hears nothing.
+func TestAPageKnowsWhatItShows(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, "a", sample(t))
+	html, _, err := write(t, dir, dashboard.Options{Live: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := regexp.MustCompile(`"seen":"([^"]+)"`).FindStringSubmatch(html)
+	if seen == nil {
+		t.Fatal("the page does not know what it shows")
+	}
+	hears := func(dir string) (told int) {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*lookEvery)
+			defer cancel()
+			w := httptest.NewRecorder()
+			dashboard.Handler(dir).ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", "/events?seen="+seen[1], nil))
+			told = strings.Count(w.Body.String(), "data: changed")
+		})
+		return told
+	}
+	if n := hears(dir); n != 0 {
+		t.Errorf("a page that is up to date was told %d times", n)
+	}
+	put(t, dir, "b", sample(t))
+	if n := hears(dir); n != 1 {
+		t.Errorf("a page that is out of date was told %d times", n)
+	}
+}
+
+// lookEvery is how often the folder is looked at.
+const lookEvery = time.Second
 
 // many makes a folder of n reports of 24 combinations.
 func many(t testing.TB, n int) string {

@@ -14,7 +14,8 @@ import (
 
 // page is all that is parsed when the page is opened.
 type page struct {
-	Built  string  `json:"built"` // when, for people
+	Built  string  `json:"built"`          // when, for people
+	Seen   string  `json:"seen,omitempty"` // the state of the folder that a live page shows
 	Combos []combo `json:"combos"`
 	Runs   []run   `json:"runs"`
 	Bad    []bad   `json:"bad,omitempty"`

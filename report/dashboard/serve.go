@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -79,7 +80,8 @@ func Handler(dir string) http.Handler {
 	return mux
 }
 
-// events tells of each change of the reports until whoever asked has gone.
+// events tells of each change of the reports until whoever asked has gone, the
+// first one since the page was made that has seen the state that it names.
 func events(w http.ResponseWriter, r *http.Request, dir string) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
@@ -88,40 +90,38 @@ func events(w http.ResponseWriter, r *http.Request, dir string) {
 	if out.Flush() != nil {
 		return
 	}
-	seen := state(dir)
+	look := func() string {
+		paths, err := find(dir)
+		if err != nil {
+			return ""
+		}
+		return state(paths)
+	}
+	seen := cmp.Or(r.FormValue("seen"), look())
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
+		if now := look(); now != seen {
+			seen = now
+			if _, err := fmt.Fprint(w, "data: changed\n\n"); err != nil || out.Flush() != nil {
+				return
+			}
+		}
 		select {
 		case <-r.Context().Done():
 			return
 		case <-tick.C:
 		}
-		now := state(dir)
-		if now == seen {
-			continue
-		}
-		seen = now
-		if _, err := fmt.Fprint(w, "data: changed\n\n"); err != nil || out.Flush() != nil {
-			return
-		}
 	}
 }
 
 // state sums up which reports there are, and when each was last written.
-func state(dir string) (sum struct {
-	reports int
-	newest  time.Time
-}) {
-	paths, err := find(dir)
-	if err != nil {
-		return sum
-	}
-	sum.reports = len(paths)
+func state(paths []string) string {
+	var newest time.Time
 	for _, path := range paths {
-		if info, err := os.Stat(path); err == nil && info.ModTime().After(sum.newest) {
-			sum.newest = info.ModTime()
+		if info, err := os.Stat(path); err == nil && info.ModTime().After(newest) {
+			newest = info.ModTime()
 		}
 	}
-	return sum
+	return fmt.Sprintf("%d-%d", len(paths), newest.UnixMicro())
 }

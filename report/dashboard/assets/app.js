@@ -76,9 +76,10 @@ addEventListener('afterprint', () => {
   theme();
   render();
 });
-// live loads the page anew when its server says that reports have changed.
+// live loads the page anew when its server says that the reports are no longer
+// those of the page.
 function live() {
-  new EventSource('events').onmessage = () => location.reload();
+  new EventSource('events?seen=' + data.seen).onmessage = () => location.reload();
 }
 readState();
 theme();

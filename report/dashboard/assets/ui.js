@@ -14,7 +14,7 @@ function readState() {
   const num = (k) => (q.has(k) && q.get(k) !== '' && isFinite(q.get(k)) ? Number(q.get(k)) : null);
   const present = [...new Set(data.combos.map((c) => c.bench))];
   state.view = VIEWS[q.get('view')] ? q.get('view') : 'answer';
-  state.run = num('run');
+  state.run = runAt(q.get('run'));
   state.team = Math.max(1, Math.round(num('team') || 8));
   state.smoke = q.get('smoke') === '1';
   state.bench = present.includes(q.get('bench')) ? q.get('bench') : defaultBench(present);
@@ -29,6 +29,13 @@ function readState() {
   state.theme = q.get('theme') || '';
   state.combo = q.get('combo') || '';
 }
+// A run is named in an address by its folder: its place in the list is another one
+// as soon as there is one run more.
+const pathOf = (i) => data.runs[i].path.replace(/\/?report\.json$/, '') || '.';
+function runAt(path) {
+  const i = path ? data.runs.findIndex((_, k) => pathOf(k) === path) : -1;
+  return i < 0 ? null : i;
+}
 // the benchmark that most runs are of; a smoke run says nothing of capacity.
 function defaultBench(present) {
   const runs = (b) => data.combos.filter((c) => c.bench === b).reduce((n, c) => n + c.runs.length, 0);
@@ -40,7 +47,7 @@ function writeState(change) {
   const q = new URLSearchParams();
   const set = (k, v, otherwise) => { if (v !== null && v !== '' && v !== undefined && v !== otherwise && v !== false) q.set(k, v === true ? '1' : v); };
   set('view', state.view, 'answer');
-  set('run', state.run);
+  set('run', state.run == null ? null : pathOf(state.run));
   set('team', state.team, 8);
   set('bench', state.bench, defaultBench([...new Set(data.combos.map((c) => c.bench))]));
   set('family', state.family);

@@ -114,7 +114,7 @@ const views = {
   },
 
   runs(combos) {
-    if (state.run != null && data.runs[state.run]) return runView(state.run);
+    if (state.run != null) return runView(state.run);
     const rows = combos.flatMap((c) => c.runs.map((i) => ({ c, r: data.runs[i], i }))).sort((a, b) => b.r.id.localeCompare(a.r.id))
       .map(({ c, r, i }) => [link({ run: i }, r.id), server(c), model(c), source(c.source), c.levels.filter((l) => l.run === i || c.runs.length === 1).map((l) => l.n).join(', ') || '–', fmt.usd(r.cost ?? null), r.trunc ? h('span', { class: 'bad' }, r.trunc) : 'whole']);
     return [h('section', {}, table(`${rows.length} runs`, ['run', 'hardware', 'model', 'source', 'levels', '#pod cost', 'came to its end'], rows))];
