@@ -104,7 +104,9 @@ func TestProbesOfARealEngine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gateway := httptest.NewServer(proxy.NewMessages(proxy.Config{Upstream: at, Model: "m"}))
+	// A busy machine may take longer than the default 5 s to count the tokens of the
+	// prompt that is too long, and the error would come inside the stream.
+	gateway := httptest.NewServer(proxy.NewMessages(proxy.Config{Upstream: at, Model: "m", HeaderWait: 5 * time.Minute}))
 	defer gateway.Close()
 	cells := Probe(t.Context(), &Stand{URL: gateway.URL, Token: "any", Model: "x"})
 	for _, r := range Rows() {
