@@ -1,12 +1,15 @@
 package agents
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"strings"
 	"time"
+
+	"github.com/x/dail/internal/plain"
 )
 
 // transcript reads Claude Code's stream-json. It takes any line: what is no
@@ -277,6 +280,10 @@ func (r *resultEvent) tokens() Tokens {
 	return t
 }
 
+// maxBlocks is how many blocks of a message are read. Claude Code tells of one in
+// each event.
+const maxBlocks = 1 << 10
+
 // content returns a message's blocks and its text. Content is a list of
 // blocks, or a plain string.
 func content(raw json.RawMessage) ([]block, string) {
@@ -284,13 +291,19 @@ func content(raw json.RawMessage) ([]block, string) {
 	if json.Unmarshal(raw, &s) == nil {
 		return nil, s
 	}
-	var list []json.RawMessage
-	if json.Unmarshal(raw, &list) != nil {
+	// One by one: a line of nothing but empty blocks is a thousand times as large
+	// in memory as on the wire.
+	list := json.NewDecoder(bytes.NewReader(raw))
+	if open, err := list.Token(); err != nil || open != json.Delim('[') {
 		return nil, ""
 	}
 	var blocks []block
 	var text strings.Builder
-	for _, item := range list {
+	for list.More() && len(blocks) < maxBlocks {
+		var item json.RawMessage
+		if list.Decode(&item) != nil {
+			break
+		}
 		var b block
 		if json.Unmarshal(item, &b) != nil {
 			continue
@@ -315,9 +328,9 @@ func word(raw json.RawMessage) string {
 	return string(raw)
 }
 
-// clip cuts s to n bytes, at a character's edge.
+// clip cuts s, which may be a model's text, to n bytes, at a character's edge.
 func clip(s string, n int) string {
-	s = strings.TrimSpace(s)
+	s = strings.TrimSpace(plain.Text(s))
 	if len(s) <= n {
 		return s
 	}

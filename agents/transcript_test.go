@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -81,6 +82,7 @@ func TestSuccess(t *testing.T) {
 		{name: "an API error calls itself success", lines: []string{apiError, apiEnd}, end: agents.End{Exit: agents.Exit{Code: 1}}, reason: "success, an error (server_error: API Error: 529 overloaded)", fatal: true},
 		{name: "an API error without the synthetic message", lines: []string{apiEnd}, reason: "unknown: API Error: 529", fatal: true},
 		{name: "an API error after which it went on", lines: []string{apiError, success}},
+		{name: "an error that would write to the terminal", lines: []string{strings.Replace(maxTurns, "Reached", `\u001b]52;c;eA==\u0007Reached`, 1)}, reason: "an error (Reached"},
 		{name: "cancelled", lines: []string{initLine}, end: agents.End{Stopped: errors.New("interrupted")}, reason: "interrupted", fatal: true},
 		{name: "cancelled with a result", lines: []string{success}, end: agents.End{Stopped: errors.New("interrupted")}, reason: "interrupted"},
 	}
@@ -91,6 +93,19 @@ func TestSuccess(t *testing.T) {
 				t.Errorf("OK %v, reason %q, fatal %v; want %q, %v", got.OK, got.Reason, fatal, tt.reason, tt.fatal)
 			}
 		})
+	}
+}
+
+// A line of nothing but blocks is not held as a million of them.
+func TestManyBlocks(t *testing.T) {
+	line := []byte(`{"type":"assistant","message":{"id":"a","content":[` + strings.Repeat(`{"type":"tool_use","id":"t"},`, 1<<20) + `{"type":"tool_use","id":"last","name":"Last"}]}}`)
+	var before, after runtime.MemStats
+	r := agents.ClaudeCode{}.Reader()
+	runtime.ReadMemStats(&before)
+	r.Line(time.Now(), line)
+	runtime.ReadMemStats(&after)
+	if used := after.TotalAlloc - before.TotalAlloc; used > 4*uint64(len(line)) {
+		t.Errorf("%d MB for a line of %d MB", used>>20, len(line)>>20)
 	}
 }
 

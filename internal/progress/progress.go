@@ -20,6 +20,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/x/dail/internal/plain"
 )
 
 // Display writes notes and the live block. Its methods may be called by
@@ -76,6 +78,7 @@ func (d *Display) Note(format string, args ...any) {
 }
 
 func (d *Display) note(text string) {
+	text = plain.Text(text) // there may be a model's words in it
 	var b strings.Builder
 	d.home(&b)
 	if len(d.drawn) > 0 { // each line of it stands where one of the block did

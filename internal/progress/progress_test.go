@@ -272,3 +272,12 @@ func TestPace(t *testing.T) {
 		t.Error("nobody knows, and somebody says")
 	}
 }
+
+// A note may have a model's words in it; they move nothing.
+func TestNotesArePlain(t *testing.T) {
+	var b bytes.Buffer
+	New(&b).Note("agent 1 failed: %s", "\x1b]52;c;eA==\x07\x1b[2Jso\r\nit is")
+	if got := b.String(); strings.ContainsAny(got, "\x1b\x07\r") || !strings.HasSuffix(got, "agent 1 failed: so\nit is\n") {
+		t.Errorf("%q", got)
+	}
+}
