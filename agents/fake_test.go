@@ -117,6 +117,10 @@ func fakeClaude(script string) {
 		env, _ := json.Marshal(map[string]any{"env": os.Environ(), "args": os.Args[1:]})
 		text, _ := json.Marshal(string(env))
 		fmt.Printf(`{"type":"result","subtype":"success","is_error":false,"result":%s}`+"\n", text)
+	case "flood":
+		for {
+			say(textLine)
+		}
 	case "wipe":
 		_ = os.RemoveAll("../phases")
 		say(textLine, success)

@@ -50,6 +50,10 @@ type Fleet struct {
 	// Linger is how long an agent may take to exit after its result before it
 	// is made to. 0: 10 seconds.
 	Linger time.Duration
+	// MaxTranscript bounds a phase's transcript, in bytes; a phase that exceeds it
+	// fails. A client writes some megabytes, but what an agent has started can
+	// write to the client's own output, as fast as the disk takes it. 0: 256 MiB.
+	MaxTranscript int
 }
 
 // run is one run of a fleet.
@@ -58,7 +62,10 @@ type run struct {
 	mu sync.Mutex // serves Observe
 }
 
-const defaultLinger = 10 * time.Second
+const (
+	defaultLinger        = 10 * time.Second
+	defaultMaxTranscript = 256 << 20
+)
 
 // Why an agent was stopped.
 var (
@@ -112,6 +119,9 @@ func (f Fleet) check() error {
 func (f Fleet) Run(ctx context.Context) ([]Result, error) {
 	if err := f.check(); err != nil {
 		return nil, err
+	}
+	if f.MaxTranscript <= 0 {
+		f.MaxTranscript = defaultMaxTranscript
 	}
 	r := &run{Fleet: f}
 	results := make([]Result, f.N)
@@ -253,7 +263,7 @@ func (f *run) phase(ctx context.Context, agent int, dir string, place Place, p P
 	defer linger.Stop()
 
 	reader := f.Agent.Reader()
-	out := &lines{file: file, redact: redact, read: func(line []byte) {
+	out := &lines{file: file, redact: redact, max: f.MaxTranscript, flood: stop, read: func(line []byte) {
 		now := time.Now()
 		was := reader.Done()
 		for _, e := range reader.Line(now, line) {

@@ -219,6 +219,9 @@ func TestPhaseEndings(t *testing.T) {
 		{"no such script", nil, func(p agents.PhaseResult) bool {
 			return !p.OK && p.ExitCode == 3 && strings.Contains(p.StderrTail, "no script")
 		}},
+		{"flood", func(f *agents.Fleet) { f.MaxTranscript = 1 << 20 }, func(p agents.PhaseResult) bool {
+			return !p.OK && p.Turns == 1 && strings.Contains(p.Reason, "floods the client's output: its transcript grew beyond 1048576 bytes")
+		}},
 		{"hang", func(f *agents.Fleet) { f.Phases[0].Timeout = 300 * time.Millisecond },
 			func(p agents.PhaseResult) bool {
 				return !p.OK && p.TimedOut && strings.Contains(p.Reason, "time was up")
@@ -237,6 +240,10 @@ func TestPhaseEndings(t *testing.T) {
 			}
 			if p := one(t, f); !tt.check(p) {
 				t.Errorf("%+v", p)
+			}
+			info, err := os.Stat(filepath.Join(f.Dir, "agent0/phases/p1.jsonl"))
+			if err != nil || f.MaxTranscript > 0 && info.Size() > int64(f.MaxTranscript) {
+				t.Errorf("the transcript: %v, %+v", err, info)
 			}
 		})
 	}

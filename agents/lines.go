@@ -2,23 +2,31 @@ package agents
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"io"
 	"strings"
 )
 
 // maxLine bounds the line that is held in memory. A longer one still reaches
 // the file whole, but nobody reads it.
-const maxLine = 64 << 20
+const maxLine = 16 << 20
+
+var errFlood = errors.New("something floods the client's output")
 
 // lines cuts what a program prints into lines, takes the secrets out of each,
 // and hands it to the file and to read. It never fails the program: what it
-// could not write is kept in err.
+// could not write is kept in err. What comes after max bytes is dropped, and
+// flood is told once.
 type lines struct {
 	file   io.Writer
 	redact func([]byte) []byte
 	read   func(line []byte)
+	max    int
+	flood  func(error)
 
 	buf     []byte
+	size    int
 	tooLong bool
 	err     error
 }
@@ -26,6 +34,14 @@ type lines struct {
 // Write implements io.Writer.
 func (l *lines) Write(p []byte) (int, error) {
 	n := len(p)
+	if l.size > l.max {
+		return n, nil
+	}
+	if l.size += n; l.size > l.max {
+		l.buf = nil
+		l.flood(fmt.Errorf("%w: its transcript grew beyond %d bytes", errFlood, l.max))
+		return n, nil
+	}
 	for {
 		i := bytes.IndexByte(p, '\n')
 		if i < 0 {
