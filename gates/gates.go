@@ -232,7 +232,8 @@ func (p Place) run(ctx context.Context, dir string, g Gate) (Result, error) {
 	case err == nil:
 		r.Passed = code == g.ExpectExit
 		if !r.Passed {
-			r.EnvError = envError(code, r.Output)
+			_, sealed := p.Execer.(Sealed)
+			r.EnvError = envError(code, r.Output, sealed)
 		}
 	case ctx.Err() != nil:
 		return r, fmt.Errorf("gates: gate %s: %w", g.ID, context.Cause(ctx))

@@ -105,6 +105,7 @@ func TestGates(t *testing.T) {
 		{"the disk is full", gates.Gate{Cmd: "echo 'Error: ENOSPC: no space left on device, write'; exit 1"}, gates.Result{ExitCode: 1,
 			Output: "Error: ENOSPC: no space left on device, write\n", EnvError: "the disk is full: free some space and score again"}},
 		{"a full disk does not undo a pass", gates.Gate{Cmd: "echo ENOSPC"}, gates.Result{Passed: true, Output: "ENOSPC\n"}},
+		{"output that would write to a terminal", gates.Gate{Cmd: `printf '\033[31mred\033[0m \033]52;c;eA==\007end\r\n'; exit 1`}, gates.Result{ExitCode: 1, Output: "red end\n"}},
 		{"npx without the package", gates.Gate{Cmd: "echo 'npm error code ENOTCACHED'; exit 1"}, gates.Result{ExitCode: 1, Output: "npm error code ENOTCACHED\n",
 			EnvError: "npx looked for a package that the toolchain does not have: install the toolchain, or add the package to it"}},
 	}
@@ -124,6 +125,26 @@ func TestGates(t *testing.T) {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
 		})
+	}
+}
+
+// sealed is a place with bounds of its own.
+type sealed struct{ here }
+
+func (s sealed) Seal(context.Context, string) (gates.Sealed, error) { return s, nil }
+func (sealed) Close(context.Context) error                          { return nil }
+
+// What is used up in a place that has its own bounds was used up by the work: the
+// gate has failed, and nobody else's agents are excused by it.
+func TestASealedPlaceIsTheWorksOwn(t *testing.T) {
+	for cmd, env := range map[string]bool{
+		"kill -9 $$": false, "echo ENOSPC; exit 1": false, "echo 'Cannot allocate memory'; exit 1": false, "echo EMFILE; exit 1": false,
+		"no-such-program": true, "echo 'npm error code ENOTCACHED'; exit 1": true,
+	} {
+		v, err := gates.Score(t.Context(), gates.Place{Execer: sealed{}, Workspace: t.TempDir()}, []gates.Gate{{ID: "g", Cmd: cmd}})
+		if err != nil || v.Passed || (v.EnvError() != "") != env {
+			t.Errorf("%s: %+v, %v; the machine's fault: want %v", cmd, v, err, env)
+		}
 	}
 }
 
