@@ -7,8 +7,8 @@
 //	reap -provider ssh -host kim@box  # what I started on a box, and its lease
 //	reap -provider docker   # containers of agents only
 //
-// Containers of agents are removed first, whichever the provider, where a
-// container engine answers.
+// Machines that cost money come first. Containers of agents are removed after
+// them, whichever the provider, where a container engine answers.
 //
 // A machine that is kept (-keep) is left until its own time, and one without
 // dail's marker is never touched. Exit status: 0 when nothing is left that was
@@ -62,13 +62,12 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintf(stderr, "reap: %q is no flag; see reap -h\n", flags.Arg(0))
 		return 2
 	}
-	left := containers(ctx, opts, cfg.Provider == "docker", stdout, stderr)
 	if cfg.Provider == "docker" {
-		return left
+		return containers(ctx, opts, true, stdout, stderr)
 	}
 	p, err := cfg.Landlord()
 	if err != nil {
-		fmt.Fprintln(stderr, "reap:", err)
+		fmt.Fprintf(stderr, "reap: %v; -provider docker removes containers of agents only\n", err)
 		return 2
 	}
 	opts.Confirm = func(machines []pod.Machine) bool { return *yes || ask(machines, stdin, stderr) }
@@ -82,9 +81,12 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return 2
 	case err != nil:
 		fmt.Fprintln(stderr, "reap:", err)
-		return 1
 	case len(results) == 0:
 		fmt.Fprintln(stdout, "nothing of ours is there")
+	}
+	left := containers(ctx, opts, false, stdout, stderr)
+	if err != nil {
+		return 1
 	}
 	return left
 }

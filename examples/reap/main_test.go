@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -166,6 +167,10 @@ func TestReapRefuses(t *testing.T) {
 	a.want(t, true, true)
 }
 
+type writer func([]byte) (int, error)
+
+func (w writer) Write(p []byte) (int, error) { return w(p) }
+
 // engine puts a container engine on the PATH that answers by a script.
 func engine(t *testing.T, script string) {
 	t.Helper()
@@ -206,6 +211,29 @@ esac`
 			t.Errorf("%v: exit status %d\n%s%s\nasked of the engine:\n%s", tc.args, code, stdout, stderr, asked)
 		}
 	}
+	// A refusal comes before anything is ended, here too.
+	os.Remove(log)
+	if code, stdout, _ := a.reap(t, "", "-provider", "simulated"); code != 2 || stdout != "" {
+		t.Errorf("a refusal: exit status %d\n%s", code, stdout)
+	}
+	if asked, err := os.ReadFile(log); err == nil {
+		t.Errorf("before a refusal the engine was asked:\n%s", asked)
+	}
+	// Machines come first: an engine that hangs keeps no paid one alive.
+	b := newAccount(t)
+	engine(t, `[ "$1" = ps ] && [ "$2" = --quiet ] && exit 0; exec sleep 1000`)
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	var out, errs bytes.Buffer
+	run(ctx, []string{"-runpod-url", b.URL}, strings.NewReader(""), writer(func(p []byte) (int, error) {
+		if strings.Contains(string(p), b.mine) {
+			stop()
+		}
+		return out.Write(p)
+	}), &errs)
+	if stop(); !strings.Contains(out.String(), "ended       "+b.mine) {
+		t.Errorf("an engine that hangs:\n%s%s", out.String(), errs.String())
+	}
+	b.want(t, false, true)
 	engine(t, "echo 'Cannot connect to the Docker daemon' >&2; exit 1")
 	if code, _, stderr := a.reap(t, "", "-provider", "docker"); code != 2 || !strings.Contains(stderr, "Cannot connect") {
 		t.Errorf("without an engine: exit status %d, %s", code, stderr)
