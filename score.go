@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/x/dail/gates"
 	"github.com/x/dail/internal/progress"
@@ -47,23 +47,26 @@ func (r *runner) score(ctx context.Context, workspace string) (gates.Verdict, er
 
 // RunOf finds the report of the run that a kept workspace belongs to, in a folder
 // above it. False where there is none.
-func RunOf(workspace string) (*report.Report, bool) {
-	dir, err := filepath.Abs(workspace)
+//
+// A report counts where the workspace lies below the artifacts beside it, and of
+// several the outermost one: an agent may have written a report of its own, which
+// says what it likes.
+func RunOf(workspace string) (rep *report.Report, found bool) {
+	workspace, err := filepath.Abs(workspace)
+	if err == nil {
+		workspace, err = filepath.EvalSymlinks(workspace)
+	}
 	if err != nil {
 		return nil, false
 	}
-	for {
-		// Not the workspace itself: an agent may have written a file of that name.
-		up := filepath.Dir(dir)
-		if up == dir {
-			return nil, false
-		}
-		dir = up
-		path := filepath.Join(dir, report.FileName)
-		if _, err := os.Stat(path); err != nil || filepath.Base(dir) == "workspace" {
+	for dir := filepath.Dir(workspace); dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		below := strings.TrimPrefix(workspace, dir+string(filepath.Separator))
+		if first, _, _ := strings.Cut(below, string(filepath.Separator)); first != report.ArtifactsName {
 			continue
 		}
-		r, err := report.Load(path)
-		return r, err == nil
+		if r, err := report.Load(filepath.Join(dir, report.FileName)); err == nil {
+			rep = r
+		}
 	}
+	return rep, rep != nil
 }

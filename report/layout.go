@@ -13,6 +13,9 @@ import (
 // FileName is the name of a report in its run's folder.
 const FileName = "report.json"
 
+// ArtifactsName is the name of the folder beside it that holds what agents made.
+const ArtifactsName = "artifacts"
+
 // Place says where a run's files lie:
 //
 //	<root>/<family>-<quant>/<hardware>-<gpus>gpu/<benchmark>/<run_id>/
@@ -41,7 +44,7 @@ func (p Place) Composed() string { return filepath.Join(p.Dir(), "composed.yaml"
 func (p Place) Trace() string { return filepath.Join(p.Dir(), "trace.jsonl") }
 
 // Artifacts is the folder of what is heavy and can be pruned.
-func (p Place) Artifacts() string { return filepath.Join(p.Dir(), "artifacts") }
+func (p Place) Artifacts() string { return filepath.Join(p.Dir(), ArtifactsName) }
 
 // GatewayDir is the folder of a gateway that is a program of its own: its
 // configuration and its log.

@@ -15,6 +15,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -56,7 +57,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if rep, ok := dail.RunOf(*workspace); ok {
 		real = rep.Source != report.Simulated
 		if cfg.Benchmark == "" {
-			cfg.Benchmark = rep.Benchmark
+			cfg.Benchmark = filepath.Base(rep.Benchmark) // a name: a report sends nobody to a scenario of its own
 		}
 	} else if cfg.Benchmark == "" {
 		return refuse(fmt.Errorf("there is no report above %s that names its benchmark: say -benchmark", *workspace))
