@@ -75,9 +75,12 @@ func (r *runner) newLevel(m *measured) report.Level {
 	for _, a := range m.agents {
 		list = append(list, agentOf(a, m.records))
 		for _, p := range a.Phases {
-			if p.AgentVersion != "" {
+			if p.AgentVersion == "" {
+				continue
+			}
+			r.report.Sessions[len(r.report.Sessions)-1].AgentVersion = p.AgentVersion
+			if r.report.AgentVersion == "" {
 				r.report.AgentVersion, r.report.Agent.Version = p.AgentVersion, p.AgentVersion
-				r.report.Sessions[len(r.report.Sessions)-1].AgentVersion = p.AgentVersion
 			}
 		}
 	}

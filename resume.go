@@ -11,10 +11,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/x/dail/compose"
 	"github.com/x/dail/pod"
 	"github.com/x/dail/report"
 )
@@ -137,78 +137,6 @@ func nearestRuns(id, ours string, dirs []string) string {
 	return strings.Join(names, ", ")
 }
 
-// Keys of a composition that may be others in a run that goes on: more team
-// sizes, and what the largest of them derives.
-const (
-	keyDevs         = "devs"
-	keyScenarioDevs = "benchmark.devs"
-	keySeqs         = "serving.max_num_seqs"
-)
-
-// sameComposition compares what is composed now with what was then. grown are
-// the changes that more developers bring.
-func (p *Plan) sameComposition(place report.Place) (grown []string, err error) {
-	text, err := os.ReadFile(place.Composed())
-	if err != nil {
-		return nil, fmt.Errorf("its composition: %w", err)
-	}
-	changes, err := p.Run.Diff(text)
-	if err != nil {
-		return nil, err
-	}
-	devs := slices.ContainsFunc(changes, func(c compose.Change) bool { return c.Key == keyDevs })
-	var faults []error
-	for _, c := range changes {
-		switch {
-		case c.Key == keyScenarioDevs: // what is measured stands under devs
-		case c.Key == keyDevs, c.Key == keySeqs && devs:
-			grown = append(grown, c.String())
-		default:
-			faults = append(faults, errors.New(c.String()))
-		}
-	}
-	return grown, errors.Join(faults...)
-}
-
-// sameWishes compares what is no part of a composition.
-func (p *Plan) sameWishes(rep *report.Report) error {
-	var faults []error
-	same := func(flag, was, is string) {
-		if was != is {
-			faults = append(faults, fmt.Errorf("%s: was %s, is %s", flag, cmp.Or(was, "–"), cmp.Or(is, "–")))
-		}
-	}
-	same("-provider", rep.Provider, p.Provider.About().Name)
-	same("-gateway", rep.Gateway, p.Gateway)
-	if client := p.AgentName; rep.Agent != nil {
-		if p.Agent == nil {
-			client = clientName
-		}
-		same("agent", rep.Agent.Name, client)
-	}
-	if rep.HoursPerMonth != 0 {
-		same("-hours-per-month", fmt.Sprint(rep.HoursPerMonth), fmt.Sprint(p.HoursPerMonth))
-	}
-	if searched := rep.Devs == nil; searched != (p.SearchMax > 0) {
-		same("-devs", team(searched, rep.Devs), team(!searched, p.Run.Devs))
-	} else if searched {
-		if most := rep.Capacity; most != nil && most.Max > p.SearchMax {
-			faults = append(faults, fmt.Errorf("-devs: was auto:%d, is auto:%d; it may only grow", most.Max, p.SearchMax))
-		}
-	} else if gone := slices.DeleteFunc(slices.Clone(rep.Devs), func(n int) bool { return slices.Contains(p.Run.Devs, n) }); len(gone) > 0 {
-		faults = append(faults, fmt.Errorf("-devs: was %s, is %s; it may only grow", team(false, rep.Devs), team(false, p.Run.Devs)))
-	}
-	return errors.Join(faults...)
-}
-
-// team is a value of -devs.
-func team(auto bool, devs []int) string {
-	if auto {
-		return "auto"
-	}
-	return strings.ReplaceAll(strings.Trim(fmt.Sprint(devs), "[]"), " ", ",")
-}
-
 // nothingLeft is set where no server is needed: all is measured.
 func (r *runner) nothingLeft() bool {
 	rep, p := r.report, &r.plan
@@ -236,23 +164,49 @@ func (r *runner) kept(n int) []report.Level {
 }
 
 // finish judges what a run left pending, where nothing else of it is missing.
-func (r *runner) finish(ctx context.Context) (*report.Report, error) {
-	p := &r.plan
-	if r.report.Truncated == "" && len(r.report.Faults()) == 0 {
-		return nil, refuse("-resume %s: the run is complete; more team sizes in -devs would add to it", r.place.RunID)
+// more is set where a search has to go on after that: the work of a level that
+// held was not real.
+func (r *runner) finish(ctx context.Context) (more bool, err error) {
+	p, rep := &r.plan, r.report
+	// Where it is refused, there is no report to show.
+	refused := func(err error) (bool, error) {
+		r.report = nil
+		return false, err
 	}
-	real := r.report.Source != report.Simulated
+	if rep.Truncated == "" && len(rep.Faults()) == 0 {
+		return refused(refuse("-resume %s: the run is complete; more team sizes in -devs would add to it", r.place.RunID))
+	}
+	real := rep.Source != report.Simulated
 	if why := p.contain(ctx, real); real && !p.mayRunAnything() {
-		return nil, p.refuseHostExec("the run "+r.place.RunID, why)
+		return refused(p.refuseHostExec("the run "+r.place.RunID, why))
 	}
 	if err := r.useRunner(ctx); err != nil {
-		return nil, err
+		return refused(err)
 	}
-	err := r.judgeAll(ctx)
-	if err == nil {
-		r.report.Truncated, r.report.TruncatedReason = "", ""
+	if n := len(rep.Sessions); n > 0 && killed(rep) && rep.Sessions[n-1].Ended == "" {
+		rep.Sessions[n-1].Ended = killedReason
 	}
-	return r.report, errors.Join(err, r.report.Write(r.place.Report()))
+	if err := r.judgeAll(ctx); err != nil {
+		return false, errors.Join(err, rep.Write(r.place.Report()))
+	}
+	if p.SearchMax > 0 {
+		r.countAsked()
+		s, _ := r.searched()
+		rep.Capacity.Found(s.Capacity())
+		_, more = s.Next()
+	}
+	if !more {
+		rep.Truncated, rep.TruncatedReason = "", ""
+	}
+	return more, rep.Write(r.place.Report())
+}
+
+// killedReason is the end of a session that nobody wrote.
+const killedReason = "killed; what its server cost after the last level that was written is not in this report"
+
+// killed reports whether nobody wrote the end of a run's latest session.
+func killed(rep *report.Report) bool {
+	return !slices.ContainsFunc(lastTimeline(rep), func(s report.Step) bool { return s.Label == pod.StepShutdown })
 }
 
 // goOn makes the folder of an earlier run ready for what is still missing, and
@@ -267,9 +221,8 @@ func (r *runner) goOn() error {
 	if now := r.pod.USDPerHour / float64(rep.GPUCount); now != rep.PriceUSDPerGPUHour {
 		s.Notes = append(s.Notes, fmt.Sprintf("the price was $%.4f per GPU and hour, by which the levels are judged", rep.PriceUSDPerGPUHour))
 	}
-	if shut := func(s report.Step) bool { return s.Label == pod.StepShutdown }; !slices.ContainsFunc(lastTimeline(rep), shut) {
-		// Nobody wrote the end of it: until all is there, that is what it is.
-		rep.Truncated, rep.TruncatedReason = report.TruncatedError, "killed; what its server cost after the last level that was written is not in this report"
+	if killed(rep) { // until all is there, that is what it is
+		rep.Truncated, rep.TruncatedReason = report.TruncatedError, killedReason
 	}
 	suffix := fmt.Sprintf("-session%d", rep.Begun())
 	rep.Continue(s)
@@ -314,25 +267,33 @@ func (r *runner) session() report.Session {
 	return s
 }
 
-// sameServer refuses levels of two kinds in one report.
-func (r *runner) sameServer(s report.Session) error {
-	rep := r.report
-	var faults []error
-	same := func(what, was, is string) {
-		if was != is {
-			faults = append(faults, fmt.Errorf("%s was %s, and is %s now", what, cmp.Or(was, "not known"), cmp.Or(is, "not known")))
+// billStart puts the cost of a start that failed on the bill of a run that goes
+// on, and tells it to whoever began one.
+func (r *runner) billStart(failed error) error {
+	var start *pod.StartError
+	if !errors.As(failed, &start) {
+		return nil // nothing was made
+	}
+	if !r.resumed && !r.plan.Provider.About().Paid {
+		return nil
+	}
+	if !r.resumed {
+		var billed time.Duration
+		for _, s := range start.Steps {
+			billed += s.Elapsed
 		}
+		r.display.Note("the server was there for %v, at $%.2f/h: $%.3f", billed.Round(time.Second), start.USDPerHour, billed.Hours()*start.USDPerHour)
+		return nil
 	}
-	if (rep.Source == report.Simulated) != r.pod.Simulated {
-		faults = append(faults, fmt.Errorf("the levels that there are are %s, and this server is not", rep.Source))
+	rep := r.report
+	rep.Continue(report.Session{
+		Start: r.upSince, PriceUSDPerGPUHour: start.USDPerHour / float64(rep.GPUCount), Ended: failed.Error(),
+	})
+	for _, s := range start.Steps {
+		rep.AddStep(s.Label, s.Elapsed)
 	}
-	same("the server", rep.VLLMVersion, s.VLLMVersion)
-	same("the context window", fmt.Sprint(rep.MaxModelLen), fmt.Sprint(r.pod.MaxModelLen))
-	same("the runner", rep.Runner, cmp.Or(r.plan.RunnerName, runnerLocal))
-	if err := errors.Join(faults...); err != nil {
-		return fmt.Errorf("%w; start a run of its own instead", err)
-	}
-	return nil
+	rep.Truncated, rep.TruncatedReason = report.TruncatedError, failed.Error()
+	return rep.Write(r.place.Report())
 }
 
 // lockRun keeps two programs from going on with one run, or with one that is

@@ -1,8 +1,10 @@
 package dail_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -15,6 +17,7 @@ import (
 	"github.com/x/dail/compose"
 	"github.com/x/dail/pod"
 	"github.com/x/dail/report"
+	"github.com/x/dail/sim"
 	"github.com/x/dail/trace"
 )
 
@@ -228,11 +231,7 @@ func TestResumeJudgesWhatIsPending(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, path := oneReport(t, results)
-	l := &rep.ByDevs[0]
-	l.Valid, l.Gates, l.AgentsOK = nil, report.GatesPending, 0
-	for i := range l.Agents {
-		l.Agents[i].Gates, l.Agents[i].OK = []report.Gate{}, false
-	}
+	pend(&rep.ByDevs[0])
 	rep.Truncated, rep.TruncatedReason = report.TruncatedInterrupted, "while judging"
 	if err := rep.Write(path); err != nil {
 		t.Fatal(err)
@@ -243,6 +242,149 @@ func TestResumeJudgesWhatIsPending(t *testing.T) {
 	again, err := dail.Run(t.Context(), plan)
 	if err != nil || dail.ExitStatus(again, err) != 0 || again.ByDevs[0].AgentsOK != 2 || len(again.Sessions) != 1 {
 		t.Errorf("%v, %+v", err, again)
+	}
+}
+
+// A run that was killed while its last level was judged is complete once that is
+// done. Its bill is not, and says so.
+func TestResumeOfAKilledRunThatLacksNothing(t *testing.T) {
+	t.Parallel()
+	results := t.TempDir()
+	rep, err := dail.Run(t.Context(), planFor(t, "2", results))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, path := oneReport(t, results)
+	s := &rep.Sessions[0]
+	s.Timeline = slices.DeleteFunc(s.Timeline, func(s report.Step) bool { return s.Label == pod.StepShutdown })
+	pend(&rep.ByDevs[0])
+	if err := rep.Write(path); err != nil {
+		t.Fatal(err)
+	}
+	plan := planFor(t, "2", results)
+	plan.Resume = dail.ResumeLatest
+	plan.Provider = unavailable{plan.Provider}
+	again, err := dail.Run(t.Context(), plan)
+	if err != nil || dail.ExitStatus(again, err) != 0 || len(again.Sessions) != 1 || !strings.HasPrefix(again.Sessions[0].Ended, "killed; what its server cost") {
+		t.Fatalf("%v, %+v", err, again)
+	}
+	var table bytes.Buffer
+	report.Table(&table, again)
+	if !strings.Contains(strings.Join(strings.Fields(table.String()), " "), "killed; what its server cost after the last level that was written is not in this report") {
+		t.Errorf("the table does not say that the bill is not whole:\n%s", table.String())
+	}
+}
+
+// pend makes a level one whose work is not judged yet.
+func pend(l *report.Level) {
+	l.Valid, l.Gates, l.AgentsOK = nil, report.GatesPending, 0
+	for i := range l.Agents {
+		l.Agents[i].Gates, l.Agents[i].OK = []report.Gate{}, false
+	}
+}
+
+// A search that was killed while it judged its last level has its answer once
+// that is done; it goes on where the work was not real.
+func TestResumeOfASearchThatWasJudging(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		spoil bool
+		holds int
+		asked []int
+	}{
+		"the work was real": {false, 6, []int{4, 6}},
+		"it was not":        {true, 5, []int{4, 6, 5}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			results := t.TempDir()
+			rep, err := dail.Run(t.Context(), planFor(t, "auto:6", results))
+			if err != nil || rep.Capacity.Holds != 6 || !slices.Equal(rep.Capacity.Asked, []int{4, 6}) {
+				t.Fatalf("%v, %+v", err, rep)
+			}
+			_, path := oneReport(t, results)
+			pend(&rep.ByDevs[1])
+			rep.Capacity.Holds, rep.Capacity.Asked = 4, []int{4}
+			if err := rep.Write(path); err != nil {
+				t.Fatal(err)
+			}
+			plan := planFor(t, "auto:6", results)
+			plan.Resume = dail.ResumeLatest
+			if tc.spoil {
+				for i := range 4 {
+					if err := os.Remove(filepath.Join(filepath.Dir(path), "artifacts", "n6", fmt.Sprintf("agent%d", i), "workspace", "asked.txt")); err != nil {
+						t.Fatal(err)
+					}
+				}
+			} else {
+				plan.Provider = unavailable{plan.Provider}
+			}
+			rep, err = dail.Run(t.Context(), plan)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c := rep.Capacity; c.Holds != tc.holds || !slices.Equal(c.Asked, tc.asked) || c.Stopped != "" {
+				t.Errorf("%+v", c)
+			}
+		})
+	}
+}
+
+// A start that fails when there was a server is on the bill of the run that it was
+// to go on with.
+func TestResumeBillsAStartThatFailed(t *testing.T) {
+	t.Parallel()
+	results := t.TempDir()
+	cut := cutShort(t, planFor(t, "1,2", results), "n2: 2 agents")
+	plan := planFor(t, "1,2", results)
+	plan.Resume = cut.RunID
+	plan.Provider = &pod.Simulated{Config: &sim.Config{Step: sim.Fixed{TTFT: 1, ITL: 1}, Model: "another"}}
+	plan.Pod.Limits.MaxStartup = 200 * time.Millisecond
+	rep, err := dail.Run(t.Context(), plan)
+	if dail.ExitStatus(rep, err) != 1 {
+		t.Fatalf("it went on: %v, %+v", err, rep)
+	}
+	stored, _ := oneReport(t, results)
+	checkBill(t, cut, stored)
+	if s := stored.Sessions[1]; s.Ended == "" || s.Seconds <= 0 || stored.Truncated == "" {
+		t.Errorf("%+v", s)
+	}
+	plan = planFor(t, "1,2", results)
+	plan.Resume = cut.RunID
+	if rep, err := dail.Run(t.Context(), plan); err != nil || len(rep.Sessions) != 3 || rep.Truncated != "" || !slices.Equal(devsOf(rep), []int{1, 2}) {
+		t.Errorf("afterwards: %v, %+v", err, rep)
+	}
+}
+
+// Other versions of the programs in between are refused before there is a server.
+func TestResumeRefusesOtherVersions(t *testing.T) {
+	t.Parallel()
+	results := t.TempDir()
+	cut := cutShort(t, planFor(t, "1,2", results), "n2: 2 agents")
+	_, path := oneReport(t, results)
+	client := filepath.Join(t.TempDir(), "claude")
+	if err := os.WriteFile(client, []byte("#!/bin/sh\n[ $1 = --version ] && echo '2.1.330 (Claude Code)'\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cut.Agent.Name, cut.AgentVersion, cut.GatewayVersion = "claude-code", "2.1.197", "1.99.0"
+	if err := cut.Write(path); err != nil {
+		t.Fatal(err)
+	}
+	plan := planFor(t, "1,2", results)
+	plan.Resume, plan.Agent, plan.Claude = cut.RunID, nil, client
+	plan.Provider = unavailable{plan.Provider}
+	_, err := dail.Run(t.Context(), plan)
+	for _, want := range []string{"Claude Code was 2.1.197, and is 2.1.330 now", "LiteLLM was 1.99.0, and is not there now"} {
+		if dail.ExitStatus(nil, err) != 2 || !strings.Contains(err.Error(), want) {
+			t.Errorf("the refusal does not say %q: %v", want, err)
+		}
+	}
+	cut.AgentVersion, cut.GatewayVersion = "2.1.330", ""
+	if err := cut.Write(path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dail.Run(t.Context(), plan); err == nil || !strings.Contains(err.Error(), "a server was asked for") {
+		t.Errorf("the same versions: %v", err)
 	}
 }
 
@@ -273,6 +415,7 @@ func TestResumeRefusesAnotherRun(t *testing.T) {
 		"search":          {"auto:2", func(*dail.Plan) {}, []string{"-devs: was 1,2, is auto"}},
 		"other gateway":   {"1,2", func(p *dail.Plan) { p.Gateway = "litellm" }, []string{"-gateway: was native, is litellm"}},
 		"other provider":  {"1,2", func(p *dail.Plan) { p.Provider = pod.Endpoint{URL: "http://127.0.0.1:1"} }, []string{"-provider: was simulated, is endpoint"}},
+		"other duty":      {"1,2", func(p *dail.Plan) { p.DutyCycle = 0.25 }, []string{"-duty: was 0, is 0.25"}},
 		"other month":     {"1,2", func(p *dail.Plan) { p.HoursPerMonth = 160 }, []string{"-hours-per-month: was 730, is 160"}},
 		"no money left":   {"1,2", func(p *dail.Plan) { p.Pod.MaxUSD = 1e-9 }, []string{"-max-usd"}},
 		"the real client": {"1,2", func(p *dail.Plan) { p.Agent = nil }, []string{"agent: was asker, is claude-code"}},

@@ -59,7 +59,9 @@ func Run(ctx context.Context, plan *Plan) (*report.Report, error) {
 			return nil, err
 		}
 		if r.nothingLeft() {
-			return r.finish(ctx)
+			if more, err := r.finish(ctx); !more {
+				return r.report, err
+			}
 		}
 	}
 	if err := r.prepare(ctx); err != nil {
@@ -162,10 +164,13 @@ func (r *runner) prepare(ctx context.Context) error {
 		options.RunID = time.Now().Format("20060102-150405")
 	}
 	r.upSince = time.Now()
+	if err := r.sameClients(ctx); err != nil {
+		return err
+	}
 	up, err := pod.Up(ctx, p.Provider, run, options)
 	shown()
 	if err != nil {
-		return refused(err)
+		return errors.Join(refused(err), r.billStart(err))
 	}
 	r.pod = up
 	if err := r.contain(ctx); err != nil {

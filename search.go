@@ -96,18 +96,10 @@ func (r *runner) searched() (s slo.Search, perAgent time.Duration) {
 }
 
 // scoreSearched judges what an earlier session left pending, before its verdicts
-// say where to go on; a level that was being judged when it ended counts as
-// asked for.
+// say where to go on.
 func (r *runner) scoreSearched(ctx context.Context) error {
-	c := r.report.Capacity
+	r.countAsked()
 	for _, l := range slices.Clone(r.report.ByDevs) {
-		if c != nil && !slices.Contains(c.Asked, l.Devs) {
-			c.Asked = append(c.Asked, l.Devs)
-			if l.Window != nil {
-				c.AgentMinutes += float64(l.Devs) * l.Window.Whole.Seconds / 60
-				c.Seconds += l.Window.Whole.Seconds
-			}
-		}
 		if l.Gates != report.GatesPending || !l.HoldsSLO {
 			continue
 		}
@@ -117,6 +109,26 @@ func (r *runner) scoreSearched(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// countAsked counts a level that was being judged when its session ended as one
+// that was asked for.
+func (r *runner) countAsked() {
+	c := r.report.Capacity
+	if c == nil {
+		return
+	}
+	for _, l := range r.report.ByDevs {
+		if slices.Contains(c.Asked, l.Devs) {
+			continue
+		}
+		c.Asked = append(c.Asked, l.Devs)
+		if l.Window != nil {
+			c.AgentMinutes += float64(l.Devs) * l.Window.Whole.Seconds / 60
+			c.Seconds += l.Window.Whole.Seconds
+			c.CostUSD = slo.PodCost(c.Seconds, r.report.PriceUSDPerGPUHour, r.report.GPUCount)
+		}
+	}
 }
 
 // add puts a level into the report, which is kept in the order of team sizes, and

@@ -32,6 +32,8 @@ type life struct {
 	began    time.Time
 	badZones map[string]bool // where a machine was a bad draw
 	lost     []Spec          // creates of which it is not known whether they happened
+
+	usdPerHour float64 // of the machine that was made last
 }
 
 // Refusal is an error before which nothing was created.
@@ -243,12 +245,13 @@ func (l *life) create(ctx context.Context, o Offer) (*Pod, error) {
 		return nil, errors.Join(err, l.guard.forget(spec.Name))
 	}
 	p.machine = m
+	if m.USDPerHour > 0 {
+		p.USDPerHour, p.PriceSource = m.USDPerHour, l.about.Name+", for this pod"
+	}
+	l.usdPerHour = p.USDPerHour
 	p.watchGuard(l)
 	if err := l.guard.created(spec, m); err != nil {
 		return nil, errors.Join(err, p.end(context.WithoutCancel(ctx)))
-	}
-	if m.USDPerHour > 0 {
-		p.USDPerHour, p.PriceSource = m.USDPerHour, l.about.Name+", for this pod"
 	}
 	if err := l.money.check("the pod costs", p.USDPerHour); err != nil {
 		return nil, errors.Join(err, p.end(context.WithoutCancel(ctx)))

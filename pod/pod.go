@@ -121,7 +121,7 @@ const (
 
 // Up gets a machine and waits until it serves the run's model. When it returns
 // an error, nothing that it started is left; a *[Refusal] means that nothing
-// was created at all.
+// was created at all, a *[StartError] that a machine was, and is billed.
 func Up(ctx context.Context, p Provider, run *compose.Run, opts Options) (*Pod, error) {
 	l, err := newLife(p, run, opts)
 	if err != nil {
@@ -129,10 +129,25 @@ func Up(ctx context.Context, p Provider, run *compose.Run, opts Options) (*Pod, 
 	}
 	up, err := l.up(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("provider %s: %w", l.about.Name, err)
+		err = fmt.Errorf("provider %s: %w", l.about.Name, err)
+		if steps := l.meter.Steps(); len(steps) > 0 {
+			err = &StartError{Err: err, Steps: steps, USDPerHour: l.usdPerHour}
+		}
+		return nil, err
 	}
 	return up, nil
 }
+
+// StartError is a start that failed when a machine had been made. It is given
+// back, and what it was there for is billed.
+type StartError struct {
+	Err        error
+	Steps      []Step
+	USDPerHour float64 // of the last machine; USD an hour, all GPUs
+}
+
+func (e *StartError) Error() string { return e.Err.Error() }
+func (e *StartError) Unwrap() error { return e.Err }
 
 func newLife(p Provider, run *compose.Run, opts Options) (*life, error) {
 	l := &life{

@@ -344,8 +344,11 @@ func (v *view) timeline(r *Report) {
 		rows = append(rows, []cell{{text: "  pod" + pad, colour: bold}, {text: duration(seconds)}, {text: fmt.Sprintf("$%.3f", *r.PodCostUSD), colour: bold}})
 	}
 	v.table(rows)
-	if len(r.Sessions) > 1 {
-		v.prose("  on %d servers, one after the other: %s", len(r.Sessions), r.served())
+	switch n := len(r.Sessions); {
+	case n > 1:
+		v.prose("  on %d servers, one after the other: %s", n, r.served())
+	case n == 1 && r.Sessions[0].Ended != "":
+		v.prose("  on one server: %s", r.served())
 	}
 	v.line("")
 }

@@ -12,6 +12,8 @@ package toolchain
 
 import (
 	"embed"
+	"encoding/json"
+	"fmt"
 	"io/fs"
 )
 
@@ -20,3 +22,22 @@ var files embed.FS
 
 // FS returns Dockerfile, package.json and package-lock.json, at its root.
 func FS() fs.FS { return files }
+
+// ClaudeCode is the pinned version of Claude Code.
+func ClaudeCode() (string, error) {
+	var list struct {
+		Dependencies map[string]string `json:"dependencies"`
+	}
+	text, err := files.ReadFile("package.json")
+	if err == nil {
+		err = json.Unmarshal(text, &list)
+	}
+	version := list.Dependencies["@anthropic-ai/claude-code"]
+	if err == nil && version == "" {
+		err = fmt.Errorf("it pins no Claude Code")
+	}
+	if err != nil {
+		return "", fmt.Errorf("toolchain: package.json: %w", err)
+	}
+	return version, nil
+}
