@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"math"
+	"strings"
 )
 
 // Repeats are the levels of one team size that a level was merged from.
@@ -13,6 +14,21 @@ type Repeats struct {
 	CV map[string]float64 `json:"cv"`
 	// Levels are the repeats as they were measured.
 	Levels []Level `json:"levels"`
+}
+
+// varied says by how much the means did, as far as it is known: what one repeat
+// lacks has no mean.
+func (r *Repeats) varied() string {
+	var by []string
+	for _, f := range [][2]string{{"mean tok/s", "mean_tps"}, {"mean TTFT", "mean_ttft"}} {
+		if cv, ok := r.CV[f[1]]; ok {
+			by = append(by, fmt.Sprintf("%s by %.1f %%", f[0], 100*cv))
+		}
+	}
+	if len(by) == 0 {
+		return ""
+	}
+	return "; varied: " + strings.Join(by, ", ") + " (CV)"
 }
 
 // figures are the level's headline figures, by their key.
