@@ -73,8 +73,8 @@ type Report struct {
 	// Capacity is the largest team that holds, where the run searched for it.
 	Capacity *Capacity `json:"capacity,omitempty"`
 	// UtilizationBasis names the yardstick of the levels' utilization:
-	// "theta_max", or "best_level" where no probe was made and there are at
-	// least two levels; empty where there is neither.
+	// "theta_max", or "best_level" where no probe was made and at least two
+	// levels were a real load; empty where there is neither.
 	UtilizationBasis string `json:"utilization_basis,omitempty"`
 	// UtilizationTokens says what both sides count: "computed", each token
 	// once and without what the prefix cache held, or "served" where a level
