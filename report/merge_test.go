@@ -31,3 +31,27 @@ func TestOnlyAKnownVariationIsTold(t *testing.T) {
 		})
 	}
 }
+
+// Whether repeats hold at p90 is known where each of them knows it.
+func TestMergeAtP90(t *testing.T) {
+	yes, no := true, false
+	for _, c := range []struct {
+		name          string
+		first, second *bool
+		want          any
+	}{
+		{"both", &yes, &yes, true},
+		{"one does not", &yes, &no, false},
+		{"one does not say", &yes, nil, nil},
+		{"the first does not say", nil, &yes, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			first, second := sample().ByDevs[0], sample().ByDevs[0]
+			first.HoldsSLOP90, second.HoldsSLOP90 = c.first, c.second
+			got := report.Merge([]report.Level{first, second}).HoldsSLOP90
+			if (got == nil) != (c.want == nil) || got != nil && *got != c.want {
+				t.Errorf("%v, want %v", got, c.want)
+			}
+		})
+	}
+}
