@@ -58,8 +58,20 @@ func TestOriginalsAreTakenOver(t *testing.T) {
 		if r.Source != report.Imported || r.Origin == nil || r.Origin.Licence != "MIT" || r.Date == "" {
 			t.Errorf("%s: source %q, origin %+v, date %q", r.RunID, r.Source, r.Origin, r.Date)
 		}
-		if err := s.Validate(written(t, r)); err != nil {
+		onDisk := written(t, r)
+		if err := s.Validate(onDisk); err != nil {
 			t.Errorf("%s: %v", r.RunID, err)
+		}
+		if _, there := onDisk.(map[string]any)["tokens"]; there != (r.Tokens != report.Tokens{}) {
+			t.Errorf("%s: tokens are written: %v, of %+v", r.RunID, there, r.Tokens)
+		}
+		if r.ThetaMax != nil {
+			if _, there := onDisk.(map[string]any)["theta_max"].(map[string]any)["concurrency"]; there {
+				t.Errorf("%s: a concurrency that the table does not have", r.RunID)
+			}
+			if text := report.Text(r, false); strings.Contains(text, "0 streams") || !strings.Contains(text, "(streams") {
+				t.Errorf("%s: a concurrency that the table does not have:\n%s", r.RunID, text)
+			}
 		}
 		for _, l := range r.ByDevs {
 			i := slices.IndexFunc(rows, func(row []string) bool {
@@ -86,6 +98,17 @@ func TestOriginalsAreTakenOver(t *testing.T) {
 			}
 			if fmt.Sprint(l.HoldsSLO) != at(row, "holds_slo") || fmt.Sprint(l.AgentsOK) != at(row, "agents_ok") || len(l.Agents) > 0 {
 				t.Errorf("%s N=%d: holds %v, %d agents ok, %d agents", r.RunID, l.Devs, l.HoldsSLO, l.AgentsOK, len(l.Agents))
+			}
+			if p90 := at(row, "holds_slo_p90"); (l.HoldsSLOP90 == nil) != (p90 == "") || l.HoldsSLOP90 != nil && fmt.Sprint(*l.HoldsSLOP90) != p90 {
+				t.Errorf("%s N=%d: at p90 %v, the table has %q", r.RunID, l.Devs, l.HoldsSLOP90, p90)
+			}
+			tokens := report.Tokens{}
+			if at(row, "run_client_prompt_tokens") != "" {
+				tokens.Prompt, tokens.Completion = int64(number(t, at(row, "run_client_prompt_tokens"))), int64(number(t, at(row, "run_client_completion_tokens")))
+				tokens.Total = tokens.Prompt + tokens.Completion
+			}
+			if r.Tokens != tokens {
+				t.Errorf("%s: tokens %+v, the table has %+v", r.RunID, r.Tokens, tokens)
 			}
 			if len(l.Notes) == 0 || !strings.Contains(l.Notes[0], "buckets") {
 				t.Errorf("%s N=%d: no caveat", r.RunID, l.Devs)

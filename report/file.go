@@ -64,7 +64,8 @@ func replace(path string, data []byte) error {
 const maxReport = 64 << 20
 
 // Load reads a report: ours, or one of the original lab, whose Source becomes
-// "imported". Keys that it does not know are left out.
+// "imported", and whose levels are valid by our rule. Keys that it does not know
+// are left out.
 func Load(path string) (*Report, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -107,6 +108,11 @@ func Read(in io.Reader) (*Report, error) {
 	r.share() // our first files wrote it in percent
 	if r.SchemaVersion == 0 && r.Source == "" {
 		r.Source = Imported
+	}
+	if r.Source == Imported {
+		for i := range r.ByDevs {
+			r.ByDevs[i].byOurRule()
+		}
 	}
 	return &r, nil
 }

@@ -127,8 +127,12 @@ func (r *Report) utilized() string {
 
 // sentence is Θmax for a person.
 func (t *ThetaMax) sentence() string {
-	s := fmt.Sprintf("Θmax: the saturated server made %.2f M tokens/h, %.2f M of output (%d streams of %d:%d tokens, %.0f s)",
-		t.TokensPerHour/1e6, t.OutputTokensPerHour/1e6, t.Concurrency, t.Shape.PromptTokens, t.Shape.OutputTokens, t.DurationS)
+	streams := "streams"
+	if t.Concurrency > 0 {
+		streams = fmt.Sprintf("%d streams", t.Concurrency)
+	}
+	s := fmt.Sprintf("Θmax: the saturated server made %.2f M tokens/h, %.2f M of output (%s of %d:%d tokens, %.0f s)",
+		t.TokensPerHour/1e6, t.OutputTokensPerHour/1e6, streams, t.Shape.PromptTokens, t.Shape.OutputTokens, t.DurationS)
 	if l := label(t.Source); l != "" && t.Source != "" { // the original's files are labelled as a whole
 		s += " (" + l + ")"
 	}
