@@ -7,20 +7,23 @@ import (
 )
 
 // Key is what makes levels comparable: the same work on the same server, known
-// in the same way.
+// in the same way and judged by the same limits.
 type Key struct {
 	Benchmark, Family, Quant, Hardware string
 	GPUs                               int
 	Source                             Source
+	SLO                                SLO // its percentile is never empty
 }
 
 // Key is the report's own.
 func (r *Report) Key() Key {
-	return Key{r.Benchmark, r.Family, r.Quant, r.Hardware, r.GPUCount, r.Source}
+	limits := r.SLO
+	limits.Percentile = cmp.Or(limits.Percentile, "p50")
+	return Key{r.Benchmark, r.Family, r.Quant, r.Hardware, r.GPUCount, r.Source, limits}
 }
 
-// Combined is one key over all of its runs. Prices, limits and the saturated
-// throughput are the latest run's.
+// Combined is one key over all of its runs. Prices and the saturated throughput
+// are the latest run's.
 type Combined struct {
 	Key
 	Latest *Report
@@ -35,8 +38,8 @@ type CombinedLevel struct {
 }
 
 // Combine joins runs: team sizes that several runs measured are merged (see
-// [Merge]), those of different runs stand side by side. The order is that of the
-// keys' parts.
+// [Merge]), those of different runs stand side by side. What was judged by other
+// limits is another key. The order is that of the keys' parts.
 func Combine(files []File) []Combined {
 	byKey := map[Key][]File{}
 	for _, f := range files {
@@ -44,7 +47,8 @@ func Combine(files []File) []Combined {
 	}
 	keys := slices.SortedFunc(maps.Keys(byKey), func(a, b Key) int {
 		return cmp.Or(cmp.Compare(a.Benchmark, b.Benchmark), cmp.Compare(a.Family, b.Family), cmp.Compare(a.Quant, b.Quant),
-			cmp.Compare(a.Hardware, b.Hardware), cmp.Compare(a.GPUs, b.GPUs), cmp.Compare(a.Source, b.Source))
+			cmp.Compare(a.Hardware, b.Hardware), cmp.Compare(a.GPUs, b.GPUs), cmp.Compare(a.Source, b.Source),
+			cmp.Compare(a.SLO.MaxTTFT, b.SLO.MaxTTFT), cmp.Compare(a.SLO.MinTPS, b.SLO.MinTPS), cmp.Compare(a.SLO.Percentile, b.SLO.Percentile))
 	})
 	var all []Combined
 	for _, k := range keys {

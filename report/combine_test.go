@@ -3,6 +3,7 @@ package report_test
 import (
 	"bytes"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -234,6 +235,54 @@ func TestCombine(t *testing.T) {
 	}
 }
 
+// What other limits let hold is no answer under these.
+func TestCombineKeepsLimitsApart(t *testing.T) {
+	judged := func(id string, s report.SLO, holds bool) report.File {
+		r := sample()
+		r.RunID, r.SLO = id, s
+		for i := range r.ByDevs {
+			r.ByDevs[i].HoldsSLO = holds
+		}
+		return report.File{Path: id, Report: r}
+	}
+	lax, strict := report.SLO{MaxTTFT: 60, MinTPS: 5, Percentile: "p50"}, report.SLO{MaxTTFT: 10, MinTPS: 20}
+	files := []report.File{
+		judged("1", lax, true), judged("2", strict, false),
+		judged("3", report.SLO{MaxTTFT: 10, MinTPS: 20, Percentile: "p50"}, false), // no other than what is empty
+		judged("4", report.SLO{MaxTTFT: 10, MinTPS: 20, Percentile: "p90"}, false),
+		judged("5", report.SLO{MaxTTFT: 10, MinTPS: 5}, true),
+	}
+	want := "[p50 10 5 true 1 p50 10 20 false 2 p90 10 20 false 1 p50 60 5 true 1]"
+	for range 2 {
+		var got []string
+		for _, c := range report.Combine(files) {
+			_, ok := c.Best()
+			got = append(got, fmt.Sprintf("%s %g %g %v %d", c.SLO.Percentile, c.SLO.MaxTTFT, c.SLO.MinTPS, ok, len(c.Files)))
+		}
+		if fmt.Sprint(got) != want {
+			t.Errorf("%v, want %s", got, want)
+		}
+		slices.Reverse(files)
+	}
+	var metrics, table bytes.Buffer
+	if err := errors.Join(report.OpenMetrics(&metrics, files), report.Markdown(&table, files)); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for line := range strings.Lines(metrics.String()) {
+		series, _, _ := strings.Cut(line, "} ")
+		if strings.HasPrefix(line, "dail_") && seen[series] {
+			t.Errorf("two samples of %s", series)
+		}
+		seen[series] = true
+	}
+	for _, want := range []string{"| p50: 60 s, 5 tok/s | 8 |", "| p50: 10 s, 20 tok/s | none |", "| p90: 10 s, 20 tok/s | none |"} {
+		if strings.Count(table.String(), want) != 1 {
+			t.Errorf("no row, or more than one, has %q:\n%s", want, table.String())
+		}
+	}
+}
+
 // The exports, against golden files.
 func TestExports(t *testing.T) {
 	files := append(originals(t)[:4], report.File{Path: "sample", Report: sample()})
@@ -356,7 +405,7 @@ func TestOriginalFilesRank(t *testing.T) {
 		best, ok := c.Best()
 		got = append(got, fmt.Sprintf("%s %s %d %v %d", c.Hardware, c.Source, best.Devs, ok, len(c.Files)))
 	}
-	if want := "[rtx-4090 imported 8 true 1 l4 imported 4 true 2]"; fmt.Sprint(got) != want {
+	if want := "[rtx-4090 imported 8 true 1 l4 imported 4 true 1 l4 imported 0 false 1]"; fmt.Sprint(got) != want {
 		t.Errorf("%v, want %s", got, want)
 	}
 }

@@ -111,7 +111,7 @@ func WriteCSV(w io.Writer, files []File) error {
 }
 
 // Markdown writes the answers, a table per benchmark, the cheapest first. Every
-// row says where its figures come from.
+// row says where its figures come from, and by which limits they were judged.
 func Markdown(w io.Writer, files []File) error {
 	var b strings.Builder
 	all := Combine(files)
@@ -125,7 +125,7 @@ func Markdown(w io.Writer, files []File) error {
 				same = append(same, o)
 			}
 		}
-		fmt.Fprintf(&b, "## %s\n\n| hardware | model | source | holds for | $/dev-month | tok/s (bounds) | TTFT | certain | runs |\n| --- | --- | --- | --: | --: | --: | --: | --- | --- |\n", c.Benchmark)
+		fmt.Fprintf(&b, "## %s\n\n| hardware | model | source | SLO | holds for | $/dev-month | tok/s (bounds) | TTFT | certain | runs |\n| --- | --- | --- | --- | --: | --: | --: | --: | --- | --- |\n", c.Benchmark)
 		for _, o := range Rank(same) {
 			b.WriteString(o.row())
 		}
@@ -141,7 +141,8 @@ func (c Combined) row() string {
 	for i, f := range c.Files {
 		ids[i] = f.Report.RunID
 	}
-	lead := fmt.Sprintf("| %d × %s | %s/%s | %s |", c.GPUs, c.Hardware, c.Family, c.Quant, cmp.Or(string(c.Source), "unknown"))
+	lead := fmt.Sprintf("| %d × %s | %s/%s | %s | %s: %g s, %g tok/s |", c.GPUs, c.Hardware, c.Family, c.Quant, cmp.Or(string(c.Source), "unknown"),
+		c.SLO.Percentile, c.SLO.MaxTTFT, c.SLO.MinTPS)
 	l, ok := c.Best()
 	if !ok {
 		return fmt.Sprintf("%s none | – | – | – | – | %s |\n", lead, strings.Join(ids, ", "))

@@ -170,8 +170,8 @@ func LoadDir(dir string) ([]File, error) {
 	return files, errors.Join(bad...)
 }
 
-// Latest keeps, of each benchmark, configuration and source, the run with the
-// highest run id, in the order of files.
+// Latest keeps, of each benchmark, configuration, source and SLO (see [Key]), the
+// run with the highest run id, in the order of files.
 func Latest(files []File) []File {
 	newest := map[Key]string{}
 	for _, f := range files {

@@ -119,7 +119,13 @@ func TestLoadDirReadsTheOriginals(t *testing.T) {
 	if truncated.Truncated != report.TruncatedMaxRun || truncated.ByDevs[0].HoldsSLO || len(truncated.Faults()) != 1 {
 		t.Errorf("truncated %q, faults %q", truncated.Truncated, truncated.Faults())
 	}
+	if latest := report.Latest(files); len(latest) != 3 { // the older one was judged by other limits
+		t.Errorf("latest are %v", latest)
+	}
+	limits := old.SLO
+	old.SLO = truncated.SLO
 	latest := report.Latest(files)
+	old.SLO = limits
 	if len(latest) != 2 || latest[1].Report.RunID != "20260705-225417" {
 		t.Errorf("latest are %v", latest)
 	}

@@ -13,7 +13,7 @@ import (
 
 // OpenMetrics writes a snapshot of all combinations' levels in the text format
 // that Prometheus and its kin read: gauges, labelled by what was measured, on
-// what, and from which source. What was not measured has no sample.
+// what, from which source, and judged by which limits. What was not measured has no sample.
 func OpenMetrics(w io.Writer, files []File) error {
 	families := map[string]*dto.MetricFamily{}
 	gauge := func(name, help string, v float64, labels []*dto.LabelPair) {
@@ -73,7 +73,9 @@ func (c Combined) labels(devs int) []*dto.LabelPair {
 	var pairs []*dto.LabelPair
 	for _, kv := range [][2]string{
 		{"benchmark", c.Benchmark}, {"devs", strconv.Itoa(devs)}, {"family", c.Family}, {"gpus", strconv.Itoa(c.GPUs)},
-		{"hardware", c.Hardware}, {"quant", c.Quant}, {"source", string(c.Source)},
+		{"hardware", c.Hardware}, {"quant", c.Quant},
+		{"slo_max_ttft_seconds", text(c.SLO.MaxTTFT)}, {"slo_min_tokens_per_second", text(c.SLO.MinTPS)}, {"slo_percentile", c.SLO.Percentile},
+		{"source", string(c.Source)},
 	} {
 		name, value := kv[0], strings.ToValidUTF8(kv[1], "�")
 		pairs = append(pairs, &dto.LabelPair{Name: &name, Value: &value})
