@@ -83,11 +83,12 @@ func columns() []column {
 		{"utilization", func(_ *Report, l Level) string { return optional(l.Utilization) }},
 		{"truncated", func(r *Report, _ Level) string { return r.Truncated }},
 		{"verdict", func(_ *Report, l Level) string { return l.Verdict }},
+		{"hours_per_month", func(r *Report, _ Level) string { return text(r.hours()) }},
 	}
 }
 
-// WriteCSV writes every level of every run, a line each, in the order of files.
-// What was not measured is empty; a bound that is not known is, too. Units stand
+// WriteCSV writes every level of every run, a line each, in the order of files, as
+// its report has it: at its own run's price, for its own hours per month. What was not measured is empty; a bound that is not known is, too. Units stand
 // in the columns' names: s, USD, else tokens/s, or 0 to 1.
 func WriteCSV(w io.Writer, files []File) error {
 	cols := columns()
@@ -111,7 +112,8 @@ func WriteCSV(w io.Writer, files []File) error {
 }
 
 // Markdown writes the answers, a table per benchmark, the cheapest first. Every
-// row says where its figures come from, and by which limits they were judged.
+// row says where its figures come from, and by which limits they were judged; its
+// money is as [Combine] has it.
 func Markdown(w io.Writer, files []File) error {
 	var b strings.Builder
 	all := Combine(files)
@@ -125,7 +127,7 @@ func Markdown(w io.Writer, files []File) error {
 				same = append(same, o)
 			}
 		}
-		fmt.Fprintf(&b, "## %s\n\n| hardware | model | source | SLO | holds for | $/dev-month | tok/s (bounds) | TTFT | certain | runs |\n| --- | --- | --- | --- | --: | --: | --: | --: | --- | --- |\n", c.Benchmark)
+		fmt.Fprintf(&b, "## %s\n\nA month has %g hours; a row goes by the price of its latest run.\n\n| hardware | model | source | SLO | holds for | $/dev-month | tok/s (bounds) | TTFT | certain | runs |\n| --- | --- | --- | --- | --: | --: | --: | --: | --- | --- |\n", c.Benchmark, c.Hours)
 		for _, o := range Rank(same) {
 			b.WriteString(o.row())
 		}

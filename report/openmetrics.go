@@ -13,7 +13,9 @@ import (
 
 // OpenMetrics writes a snapshot of all combinations' levels in the text format
 // that Prometheus and its kin read: gauges, labelled by what was measured, on
-// what, from which source, and judged by which limits. What was not measured has no sample.
+// what, from which source, and judged by which limits. Money is as [Combine] has
+// it, at the price and for the hours that stand beside it. What was not measured
+// has no sample.
 func OpenMetrics(w io.Writer, files []File) error {
 	families := map[string]*dto.MetricFamily{}
 	gauge := func(name, help string, v float64, labels []*dto.LabelPair) {
@@ -45,7 +47,9 @@ func OpenMetrics(w io.Writer, files []File) error {
 			if l.Valid != nil {
 				truth("dail_valid", "1 where the load was real work.", *l.Valid)
 			}
-			gauge("dail_cost_per_dev_month_usd", "The GPUs' cost per month over the team.", l.CostPerDevMonth, labels)
+			gauge("dail_cost_per_dev_month_usd", "The GPUs' cost over the team, for dail_hours_per_month at dail_price_usd_per_gpu_hour.", l.CostPerDevMonth, labels)
+			gauge("dail_hours_per_month", "Hours that the costs per month are of.", c.Hours, labels)
+			gauge("dail_price_usd_per_gpu_hour", "Price of the latest run, by which all costs go.", c.Latest.PriceUSDPerGPUHour, labels)
 			some("dail_ttft_median_seconds", "Median time to first token, from buckets.", l.MedianTTFT)
 			some("dail_stream_tokens_per_second_median", "Median speed of a stream, from buckets.", l.MedianTPS)
 			some("dail_stream_tokens_per_second_mean", "Mean speed of a stream, exact.", l.MeanTPS)
