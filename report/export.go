@@ -149,16 +149,16 @@ func (c Combined) row() string {
 	if !ok {
 		return fmt.Sprintf("%s none | – | – | – | – | %s |\n", lead, strings.Join(ids, ", "))
 	}
-	certain := "yes"
-	switch {
-	case l.Valid == nil:
-		certain = "provisional"
-	case !l.HoldsSLOCertain:
+	team, certain := strconv.Itoa(l.Devs), "yes"
+	if l.provisional() {
+		team += " (provisional: gates pending)"
+	}
+	if !l.HoldsSLOCertain {
 		certain = "no"
 	}
 	speed := value("%.1f", l.MedianTPS)
 	if b, ok := l.Bounds["median_tps"]; ok {
 		speed += within(b)
 	}
-	return fmt.Sprintf("%s %d | %.2f | %s | %s | %s | %s |\n", lead, l.Devs, l.CostPerDevMonth, speed, value("%.2f s", l.MedianTTFT), certain, strings.Join(ids, ", "))
+	return fmt.Sprintf("%s %s | %.2f | %s | %s | %s | %s |\n", lead, team, l.CostPerDevMonth, speed, value("%.2f s", l.MedianTTFT), certain, strings.Join(ids, ", "))
 }

@@ -15,7 +15,7 @@ import (
 // that Prometheus and its kin read: gauges, labelled by what was measured, on
 // what, from which source, and judged by which limits. Money is as [Combine] has
 // it, at the price and for the hours that stand beside it. What was not measured
-// has no sample.
+// has no sample, nor has a verdict that is not final.
 func OpenMetrics(w io.Writer, files []File) error {
 	families := map[string]*dto.MetricFamily{}
 	gauge := func(name, help string, v float64, labels []*dto.LabelPair) {
@@ -42,8 +42,11 @@ func OpenMetrics(w io.Writer, files []File) error {
 					gauge(name, help, *v, labels)
 				}
 			}
-			truth("dail_holds_slo", "1 where the level holds its SLO.", l.HoldsSLO)
-			truth("dail_holds_slo_certain", "1 where the bounds alone decide the verdict.", l.HoldsSLOCertain)
+			truth("dail_provisional", "1 while the gates are still to be judged: until then nobody knows whether the level holds.", l.provisional())
+			if !l.provisional() {
+				truth("dail_holds_slo", "1 where the level holds its SLO.", l.HoldsSLO)
+				truth("dail_holds_slo_certain", "1 where the bounds alone decide the verdict.", l.HoldsSLOCertain)
+			}
 			if l.Valid != nil {
 				truth("dail_valid", "1 where the load was real work.", *l.Valid)
 			}
