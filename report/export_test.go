@@ -2,8 +2,10 @@ package report_test
 
 import (
 	"bytes"
+	"encoding/csv"
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -68,5 +70,61 @@ func TestExportsMarkWhatIsProvisional(t *testing.T) {
 	}
 	if !strings.Contains(table.String(), "| 8 (provisional: gates pending) |") {
 		t.Errorf("not marked:\n%s", table.String())
+	}
+}
+
+// No text of a report is run by a spreadsheet, or ends a cell.
+func TestTextsStayInTheirCells(t *testing.T) {
+	const formula = `=HYPERLINK("http://x","y")`
+	r := sample()
+	r.Benchmark, r.Family, r.Hardware, r.Quant, r.Model, r.Truncated = formula, "a|b", "c\nd", "-1", "@m", "\tx"
+	r.Provider, r.RunID = "+p", "1\r|2"
+	r.Complete()
+	files := []report.File{{Path: "x", Report: r}}
+	var table, b bytes.Buffer
+	if err := errors.Join(report.WriteCSV(&b, files), report.Markdown(&table, files)); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := csv.NewReader(&b).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"benchmark": "'" + formula, "quant": "'-1", "model": "'@m", "truncated": "'\tx", "provider": "'+p",
+		"family": "a|b", "hardware": "c\nd", "devs": "4", "source": "simulated",
+	} {
+		if got := rows[1][slices.Index(rows[0], name)]; got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	check := func(what, text string) {
+		t.Helper()
+		cells := 0
+		for line := range strings.Lines(text) {
+			n := strings.Count(strings.ReplaceAll(line, `\|`, ""), "|")
+			if n > 0 && cells > 0 && n != cells || strings.Contains(line, "\r") {
+				t.Errorf("%s: a row has %d bars, its head %d: %q", what, n, cells, line)
+			}
+			cells = n
+		}
+		if !strings.Contains(text, `a\|b`) || !strings.Contains(text, "c d") {
+			t.Errorf("%s:\n%s", what, text)
+		}
+	}
+	check("markdown", table.String())
+	check("costs", report.Costs(files))
+}
+
+// A number is a number, also where it is below 0.
+func TestNumbersAreNoTexts(t *testing.T) {
+	r := sample()
+	below := -1.5
+	r.ByDevs[0].Utilization = &below
+	var b bytes.Buffer
+	if err := report.WriteCSV(&b, []report.File{{Path: "x", Report: r}}); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(b.String(), ",-1.5,") {
+		t.Error(b.String())
 	}
 }
