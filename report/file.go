@@ -140,13 +140,33 @@ type File struct {
 	Report *Report
 }
 
-// LoadDir reads every report under dir, whichever way its folders are nested,
-// sorted by path. A file that cannot be read does not hide the others: what
-// could be read comes back together with an error that joins the rest's.
+// Walk is [filepath.WalkDir] for a folder of results, which may itself be a link;
+// links below it are not followed. Paths begin with dir as it was given.
+func Walk(dir string, each fs.WalkDirFunc) error {
+	root, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return fmt.Errorf("the folder of the reports: %w", err)
+	}
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		below, relErr := filepath.Rel(root, path)
+		switch {
+		case relErr != nil:
+			return relErr
+		case path == root:
+			return each(dir, d, err)
+		}
+		return each(filepath.Join(dir, below), d, err)
+	})
+}
+
+// LoadDir reads every report under dir, which may be a link, whichever way its
+// folders are nested, sorted by path. A file that cannot be read does not hide the
+// others: what could be read comes back together with an error that joins the
+// rest's.
 func LoadDir(dir string) ([]File, error) {
 	var files []File
 	var bad []error
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	err := Walk(dir, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil && path == dir:
 			return err

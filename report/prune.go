@@ -20,12 +20,12 @@ type Artifacts struct {
 }
 
 // FindArtifacts lists the artifacts of the runs below dir: folders of that name
-// beside a report, and nothing else. Links are not followed. A report that cannot
+// beside a report, and nothing else. Links below it are not followed. A report that cannot
 // be read does not hide the others, and its artifacts are needed.
 func FindArtifacts(dir string) ([]Artifacts, error) {
 	var all []Artifacts
 	var bad []error
-	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+	err := Walk(dir, func(path string, e fs.DirEntry, err error) error {
 		switch {
 		case err != nil && path == dir:
 			return err
