@@ -12,8 +12,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/x/dail/compose"
 	"github.com/x/dail/pod"
 	"github.com/x/dail/report"
@@ -30,7 +28,7 @@ func (r *runner) resume() error {
 	if err != nil {
 		return &InputError{err}
 	}
-	if r.lock, err = lockRun(place.Dir()); err != nil {
+	if r.lock, err = place.Lock(); err != nil {
 		return &InputError{err}
 	}
 	rep, err := report.Load(place.Report())
@@ -333,18 +331,4 @@ func (r *runner) sameServer(s report.Session) error {
 		return fmt.Errorf("%w; start a run of its own instead", err)
 	}
 	return nil
-}
-
-// lockRun keeps two programs from going on with one run, or with one that is
-// still under way. The lock ends with this process. Where a file system has no
-// locks, there is none.
-func lockRun(dir string) (*os.File, error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return nil, fmt.Errorf("the run's folder: %w", err)
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
-		return nil, errors.Join(fmt.Errorf("the run %s is still under way in another program: wait for it, or end it", filepath.Base(dir)), f.Close())
-	}
-	return f, nil
 }
