@@ -13,8 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/x/dail/pod"
 	"github.com/x/dail/report"
 )
@@ -30,7 +28,7 @@ func (r *runner) resume() error {
 	if err != nil {
 		return &InputError{err}
 	}
-	if r.lock, err = lockRun(place.Dir()); err != nil {
+	if r.lock, err = place.Lock(); err != nil {
 		return &InputError{err}
 	}
 	rep, err := report.Load(place.Report())
@@ -294,18 +292,4 @@ func (r *runner) billStart(failed error) error {
 	}
 	rep.Truncated, rep.TruncatedReason = report.TruncatedError, failed.Error()
 	return rep.Write(r.place.Report())
-}
-
-// lockRun keeps two programs from going on with one run, or with one that is
-// still under way. The lock ends with this process. Where a file system has no
-// locks, there is none.
-func lockRun(dir string) (*os.File, error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return nil, fmt.Errorf("the run's folder: %w", err)
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
-		return nil, errors.Join(fmt.Errorf("the run %s is still under way in another program: wait for it, or end it", filepath.Base(dir)), f.Close())
-	}
-	return f, nil
 }

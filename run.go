@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"sync"
 	"time"
@@ -118,7 +119,7 @@ type runner struct {
 
 	pace    progress.Pace
 	upSince time.Time // when the pod was asked for
-	lock    *os.File  // the run's folder, while it is ours
+	lock    io.Closer // the run's folder, while it is ours
 	resumed bool      // place and report are an earlier run's
 	grown   []string  // in what its composition was a smaller one
 }
@@ -226,7 +227,7 @@ func (r *runner) begin() error {
 		c.Run = r.place.RunID
 	}
 	if err == nil {
-		r.lock, err = lockRun(r.place.Dir())
+		r.lock, err = r.place.Lock()
 	}
 	if err == nil {
 		err = r.compose()

@@ -18,6 +18,9 @@ func (r *Report) Best() (Level, bool) {
 	return best, best.Devs > 0
 }
 
+// provisional is set while the gates can still make the level invalid.
+func (l Level) provisional() bool { return l.Valid == nil && l.Gates != GatesSkipped }
+
 // Answer is the run's answer in a sentence: the largest tested team size that
 // holds, and its price. What is not measured on a GPU, not certain, or not
 // final says so.
@@ -54,7 +57,7 @@ func Answer(r *Report) string {
 	if len(broken) > 0 {
 		marks = append(marks, "but not for "+strings.Join(broken, ", "))
 	}
-	if best.Valid == nil {
+	if best.provisional() {
 		marks = append(marks, "provisional: gates pending")
 	}
 	if best.uncertain() {

@@ -235,6 +235,18 @@ func (r *Report) Complete() {
 		r.ByDevs = []Level{}
 	}
 	r.CostPerHour = slo.CostPerHour(r.PriceUSDPerGPUHour, r.GPUCount)
+	r.addTokens()
+	r.utilize()
+	r.money()
+	r.price()
+}
+
+// addTokens sums what the agents' clients counted. A sum that was taken over
+// stays: the agents may not have been taken over with it.
+func (r *Report) addTokens() {
+	if r.Source == Imported {
+		return
+	}
 	r.Tokens = Tokens{}
 	for _, l := range r.ByDevs {
 		for _, a := range l.Agents {
@@ -243,9 +255,6 @@ func (r *Report) Complete() {
 			r.Tokens.Total += a.Tokens.Total
 		}
 	}
-	r.utilize()
-	r.money()
-	r.price()
 }
 
 func (r *Report) price() {

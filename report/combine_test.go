@@ -2,168 +2,16 @@ package report_test
 
 import (
 	"bytes"
-	"encoding/csv"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
-	"github.com/santhosh-tekuri/jsonschema/v6"
-
 	"github.com/x/dail/report"
 )
-
-// originals are the reports of the published table.
-func originals(t *testing.T) []report.File {
-	t.Helper()
-	f, err := os.Open("../examples/import/measured.csv")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	all, err := report.ReadOriginal(f, report.Origin{Name: "the lab", Licence: "MIT"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var files []report.File
-	for _, r := range all {
-		files = append(files, report.File{Path: r.RunID, Report: r})
-	}
-	return files
-}
-
-// All that the table says of a level is in its report as it stands there; what it
-// does not say is not made up.
-func TestOriginalsAreTakenOver(t *testing.T) {
-	files := originals(t)
-	data, err := os.ReadFile("../examples/import/measured.csv")
-	if err != nil {
-		t.Fatal(err)
-	}
-	rows, err := csv.NewReader(bytes.NewReader(data)).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := func(row []string, name string) string { return row[slices.Index(rows[0], name)] }
-	levels := 0
-	s := compiled(t)
-	for _, f := range files {
-		r := f.Report
-		levels += len(r.ByDevs)
-		if r.Source != report.Imported || r.Origin == nil || r.Origin.Licence != "MIT" || r.Date == "" {
-			t.Errorf("%s: source %q, origin %+v, date %q", r.RunID, r.Source, r.Origin, r.Date)
-		}
-		if err := s.Validate(written(t, r)); err != nil {
-			t.Errorf("%s: %v", r.RunID, err)
-		}
-		for _, l := range r.ByDevs {
-			i := slices.IndexFunc(rows, func(row []string) bool {
-				return at(row, "run_id") == r.RunID && at(row, "hardware") == r.Hardware && at(row, "N") == fmt.Sprint(l.Devs)
-			})
-			row := rows[i]
-			for name, got := range map[string]*float64{
-				"median_tps": l.MedianTPS, "median_ttft": l.MedianTTFT, "p90_ttft": l.P90TTFT, "p99_tps": l.P99TPS, "e2e_p50": l.E2EP50,
-				"cost_per_dev_month": &l.CostPerDevMonth, "tokens_per_hour": l.TokensPerHour, "cost_per_mtok_output": l.CostPerMTokOutput,
-				"prefix_cache_hit_rate": l.PrefixCacheHitRate, "utilization": l.Utilization, "underutilization_penalty": l.UnderutilizationPenalty,
-			} {
-				want := at(row, name)
-				if (got == nil) != (want == "") || got != nil && !same(*got, number(t, want)) {
-					t.Errorf("%s N=%d: %s is %v, the table has %q", r.RunID, l.Devs, name, show(got), want)
-				}
-			}
-			// The steps' seconds are kept to the nanosecond.
-			if at(row, "pod_cost_usd") == "" {
-				if r.PodCostUSD != nil {
-					t.Errorf("%s: pod cost %g, the table has none", r.RunID, *r.PodCostUSD)
-				}
-			} else if want := number(t, at(row, "pod_cost_usd")); r.PodCostUSD == nil || math.Abs(*r.PodCostUSD-want) > 1e-9 {
-				t.Errorf("%s: pod cost %v, the table has %g", r.RunID, show(r.PodCostUSD), want)
-			}
-			if fmt.Sprint(l.HoldsSLO) != at(row, "holds_slo") || fmt.Sprint(l.AgentsOK) != at(row, "agents_ok") || len(l.Agents) > 0 {
-				t.Errorf("%s N=%d: holds %v, %d agents ok, %d agents", r.RunID, l.Devs, l.HoldsSLO, l.AgentsOK, len(l.Agents))
-			}
-			if len(l.Notes) == 0 || !strings.Contains(l.Notes[0], "buckets") {
-				t.Errorf("%s N=%d: no caveat", r.RunID, l.Devs)
-			}
-			for key, b := range l.Bounds {
-				if v := map[string]*float64{"median_tps": l.MedianTPS, "median_ttft": l.MedianTTFT}[key]; v != nil && (*v < b.Low*(1-1e-9) || *v > b.High*(1+1e-9)) {
-					t.Errorf("%s N=%d: %s %g is not within %+v", r.RunID, l.Devs, key, *v, b)
-				}
-			}
-			certain := l.Bounds["median_tps"].Low >= r.SLO.MinTPS && l.Bounds["median_ttft"].High <= r.SLO.MaxTTFT ||
-				l.Bounds["median_tps"].High <= r.SLO.MinTPS || l.Bounds["median_ttft"].Low >= r.SLO.MaxTTFT
-			if l.HoldsSLOCertain != certain {
-				t.Errorf("%s N=%d: certain %v, bounds %+v", r.RunID, l.Devs, l.HoldsSLOCertain, l.Bounds)
-			}
-		}
-	}
-	if levels != len(rows)-1 || levels != 37 {
-		t.Errorf("%d levels, the table has %d", levels, len(rows)-1)
-	}
-}
-
-func number(t *testing.T, text string) float64 {
-	t.Helper()
-	var v float64
-	if _, err := fmt.Sscan(text, &v); err != nil {
-		t.Fatal(err)
-	}
-	return v
-}
-
-func show(v *float64) any {
-	if v == nil {
-		return nil
-	}
-	return *v
-}
-
-// A table that is not one is refused with its line and column.
-func TestABadTable(t *testing.T) {
-	data, err := os.ReadFile("../examples/import/measured.csv")
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := strings.SplitN(string(data), "\n", 3)
-	for want, table := range map[string]string{
-		"first line":                            "",
-		"line 2: column price_usd_per_gpu_hour": lines[0] + "\n" + strings.Replace(lines[1], ",0.27,", ",cheap,", 1),
-		"line 2: column run_id":                 lines[0] + "\n" + strings.Replace(lines[1], "20260705-094019", "yesterday", 1),
-		"wrong number of fields":                lines[0] + "\n1,2",
-		"column holds_slo":                      lines[0] + "\n" + strings.Replace(lines[1], ",true,true,", ",perhaps,true,", 1),
-	} {
-		if _, err := report.ReadOriginal(strings.NewReader(table), report.Origin{}); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%v, want %q", err, want)
-		}
-	}
-}
-
-func FuzzReadOriginal(f *testing.F) {
-	data, err := os.ReadFile("../examples/import/measured.csv")
-	if err != nil {
-		f.Fatal(err)
-	}
-	lines := strings.SplitN(string(data), "\n", 4)
-	f.Add(strings.Join(lines[:3], "\n"))
-	f.Add("run_id\n1")
-	f.Fuzz(func(t *testing.T, table string) {
-		all, err := report.ReadOriginal(strings.NewReader(table), report.Origin{Name: "x"})
-		if err != nil {
-			return
-		}
-		for _, r := range all {
-			var b bytes.Buffer
-			if err := r.Encode(&b); err != nil {
-				t.Errorf("%v: it was read and cannot be written", err)
-			}
-		}
-	})
-}
 
 // Runs of one combination are joined, sources are not, and what is not valid does
 // not win.
@@ -211,113 +59,154 @@ func TestCombine(t *testing.T) {
 	}
 }
 
-// The exports, against golden files.
-func TestExports(t *testing.T) {
-	files := append(originals(t)[:4], report.File{Path: "sample", Report: sample()})
-	for name, write := range map[string]func(*bytes.Buffer) error{
-		"export.csv":         func(b *bytes.Buffer) error { return report.WriteCSV(b, files) },
-		"export.md":          func(b *bytes.Buffer) error { return report.Markdown(b, files) },
-		"export.openmetrics": func(b *bytes.Buffer) error { return report.OpenMetrics(b, files) },
-	} {
-		var b bytes.Buffer
-		if err := write(&b); err != nil {
-			t.Fatal(err)
+// What other limits let hold is no answer under these.
+func TestCombineKeepsLimitsApart(t *testing.T) {
+	judged := func(id string, s report.SLO, holds bool) report.File {
+		r := sample()
+		r.RunID, r.SLO = id, s
+		for i := range r.ByDevs {
+			r.ByDevs[i].HoldsSLO = holds
 		}
-		golden(t, name, b.Bytes())
+		return report.File{Path: id, Report: r}
 	}
-	var b bytes.Buffer
-	if err := report.OpenMetrics(&b, files); err != nil {
+	lax, strict := report.SLO{MaxTTFT: 60, MinTPS: 5, Percentile: "p50"}, report.SLO{MaxTTFT: 10, MinTPS: 20}
+	files := []report.File{
+		judged("1", lax, true), judged("2", strict, false),
+		judged("3", report.SLO{MaxTTFT: 10, MinTPS: 20, Percentile: "p50"}, false), // no other than what is empty
+		judged("4", report.SLO{MaxTTFT: 10, MinTPS: 20, Percentile: "p90"}, false),
+		judged("5", report.SLO{MaxTTFT: 10, MinTPS: 5}, true),
+	}
+	want := "[p50 10 5 true 1 p50 10 20 false 2 p90 10 20 false 1 p50 60 5 true 1]"
+	for range 2 {
+		var got []string
+		for _, c := range report.Combine(files) {
+			_, ok := c.Best()
+			got = append(got, fmt.Sprintf("%s %g %g %v %d", c.SLO.Percentile, c.SLO.MaxTTFT, c.SLO.MinTPS, ok, len(c.Files)))
+		}
+		if fmt.Sprint(got) != want {
+			t.Errorf("%v, want %s", got, want)
+		}
+		slices.Reverse(files)
+	}
+	var metrics, table bytes.Buffer
+	if err := errors.Join(report.OpenMetrics(&metrics, files), report.Markdown(&table, files)); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasSuffix(b.String(), "# EOF\n") || !strings.Contains(b.String(), `source="imported"`) {
-		t.Error("no end, or no source")
-	}
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(strings.NewReader(strings.TrimSuffix(b.String(), "# EOF\n")))
-	if err != nil || families["dail_holds_slo"] == nil {
-		t.Errorf("%d families, %v", len(families), err)
-	}
-}
-
-// Prune finds what is beside a report, and nothing else; what is needed stays.
-func TestPrune(t *testing.T) {
-	dir := t.TempDir()
-	outside := t.TempDir()
-	put := func(name, text string) {
-		t.Helper()
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
+	seen := map[string]bool{}
+	for line := range strings.Lines(metrics.String()) {
+		series, _, _ := strings.Cut(line, "} ")
+		if strings.HasPrefix(line, "dail_") && seen[series] {
+			t.Errorf("two samples of %s", series)
 		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		seen[series] = true
 	}
-	done, pending := sample(), sample()
-	pending.ByDevs[0].Gates = report.GatesPending
-	for name, r := range map[string]*report.Report{"done": done, "pending": pending} {
-		put(name+"/artifacts/n4/agent0/workspace/a.ts", "12345")
-		put(name+"/artifacts/n4/agent0/workspace/artifacts/report.json", "agent's")
-		if err := r.Write(filepath.Join(dir, name, report.FileName)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	put("mine/artifacts/precious", "not ours")
-	put("broken/report.json", "{")
-	put("broken/artifacts/x", "1")
-	if err := os.WriteFile(filepath.Join(outside, "kept"), nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(outside, filepath.Join(dir, "done/artifacts/link")); err != nil {
-		t.Fatal(err)
-	}
-	all, err := report.FindArtifacts(dir)
-	if err == nil || !strings.Contains(err.Error(), "broken") {
-		t.Errorf("the broken report is not named: %v", err)
-	}
-	var found []string
-	for _, a := range all {
-		rel, _ := filepath.Rel(dir, a.Path)
-		found = append(found, fmt.Sprintf("%s %v", filepath.ToSlash(rel), a.Needed != ""))
-		if err := a.Remove(); (err != nil) != (a.Needed != "") {
-			t.Errorf("%s: %v", rel, err)
-		}
-	}
-	if want := "[broken/artifacts true done/artifacts false pending/artifacts true]"; fmt.Sprint(found) != want {
-		t.Errorf("%v, want %s", found, want)
-	}
-	for name, want := range map[string]bool{
-		filepath.Join(dir, "done/artifacts"): false, filepath.Join(dir, "done/report.json"): true, filepath.Join(dir, "pending/artifacts"): true,
-		filepath.Join(dir, "mine/artifacts/precious"): true, filepath.Join(outside, "kept"): true,
-	} {
-		if _, err := os.Stat(name); (err == nil) != want {
-			t.Errorf("%s is there: %v, want %v", name, err == nil, want)
+	for _, want := range []string{"| p50: 60 s, 5 tok/s | 8 |", "| p50: 10 s, 20 tok/s | none |", "| p90: 10 s, 20 tok/s | none |"} {
+		if strings.Count(table.String(), want) != 1 {
+			t.Errorf("no row, or more than one, has %q:\n%s", want, table.String())
 		}
 	}
 }
 
-// Every report of this repository fits the schema as it lies there.
-func TestCommittedReportsFitTheSchema(t *testing.T) {
-	s := compiled(t)
-	files, err := report.LoadDir("../results")
-	if err != nil {
-		t.Fatal(err)
+// Levels that stand side by side cost the same GPUs for the same hours, and the
+// reports that they come from stay as they are.
+func TestCombinePricesAlike(t *testing.T) {
+	priced := func(id string, price, hours float64, devs ...int) report.File {
+		r := sample()
+		r.RunID, r.PriceUSDPerGPUHour, r.HoursPerMonth = id, price, hours
+		r.ByDevs = nil
+		for _, n := range devs {
+			r.ByDevs = append(r.ByDevs, report.Finish(r.NewLevel(n, figures(n), team(n))))
+		}
+		return report.File{Path: id, Report: r}
 	}
-	for _, f := range files {
-		data, err := os.ReadFile(f.Path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		v, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Validate(v); err != nil {
-			t.Errorf("%s: %v", f.Path, err)
+	repeated := priced("1", 1, 730, 4)
+	repeated.Report.ByDevs[0] = report.Merge([]report.Level{repeated.Report.ByDevs[0], repeated.Report.ByDevs[0]})
+	other := priced("9", 5, 176, 8)
+	other.Report.Hardware = "h200"
+	mtok := func(price float64) float64 { return price / figures(4).TokensPerHour * 1e6 }
+	for _, c := range []struct {
+		name         string
+		files        []report.File
+		price, hours float64 // of the first key
+		known        bool    // whether tokens have a cost
+	}{
+		{"one run, at its own", []report.File{priced("1", 2, 176, 4)}, 2, 176, true},
+		{"no hours are whole months", []report.File{priced("1", 2, 0, 4), priced("2", 2, 730, 4)}, 2, 730, true},
+		{"the latest price", []report.File{priced("2", 3, 730, 4), priced("1", 1, 730, 4, 8)}, 3, 730, true},
+		{"one month of two", []report.File{priced("1", 2, 176, 4), priced("2", 2, 730, 4)}, 2, 730, true},
+		{"another key has another month", []report.File{priced("1", 2, 730, 4), other}, 2, 730, true},
+		{"all have the same short month", []report.File{priced("1", 2, 176, 4), priced("2", 4, 176, 8), other}, 4, 176, true},
+		{"repeats", []report.File{repeated, priced("2", 3, 176, 8)}, 3, 730, true},
+		{"free before", []report.File{priced("1", 0, 730, 4), priced("2", 3, 730, 8)}, 3, 730, false},
+		{"free now", []report.File{priced("1", 3, 730, 4), priced("2", 0, 730, 4)}, 0, 730, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			before, err := json.Marshal(c.files)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all := report.Combine(c.files)
+			if after, _ := json.Marshal(c.files); !bytes.Equal(before, after) {
+				t.Error("the reports were changed")
+			}
+			for _, k := range all {
+				if k.Hours != c.hours {
+					t.Errorf("%s has months of %g hours, want %g", k.Hardware, k.Hours, c.hours)
+				}
+			}
+			i := slices.IndexFunc(all, func(k report.Combined) bool { return k.Hardware == "l40s" })
+			if i < 0 {
+				t.Fatal("no l40s")
+			}
+			var check func(l report.Level)
+			check = func(l report.Level) {
+				n := float64(l.Devs)
+				if !like(l.CostPerDevHour, c.price/n) || !like(l.CostPerDevMonth, c.price/n*c.hours) {
+					t.Errorf("N=%d: %g an hour, %g a month; want %g and %g", l.Devs, l.CostPerDevHour, l.CostPerDevMonth, c.price/n, c.price/n*c.hours)
+				}
+				switch {
+				case c.known && (l.CostPerMTok == nil || !like(*l.CostPerMTok, mtok(c.price))):
+					t.Errorf("N=%d: %v per MTok, want %g", l.Devs, show(l.CostPerMTok), mtok(c.price))
+				case c.known && (l.CostPerMTokOutput == nil || !like(*l.CostPerMTokOutput, c.price/figures(4).GenerationPerHour*1e6)):
+					t.Errorf("N=%d: %v per MTok of output", l.Devs, show(l.CostPerMTokOutput))
+				}
+				if l.Repeats != nil {
+					for _, one := range l.Repeats.Levels {
+						check(one)
+					}
+				}
+			}
+			for _, l := range all[i].Levels {
+				check(l.Level)
+			}
+			if first := all[i].Levels[0]; c.name == "free before" && first.CostPerMTok != nil {
+				t.Errorf("a token that was free costs %g now", *first.CostPerMTok)
+			}
+		})
+	}
+	if all := report.Combine(nil); len(all) != 0 {
+		t.Errorf("%d of nothing", len(all))
+	}
+}
+
+// like allows for the last digits, at 0 too.
+func like(got, want float64) bool { return math.Abs(got-want) <= 1e-9*(1+math.Abs(want)) }
+
+// The ranking is by what a developer costs in the same month at a price of today.
+func TestRankComparesAlike(t *testing.T) {
+	short, whole := sample(), sample()
+	short.HoursPerMonth, short.Hardware = 176, "dear" // at $1: $22 of 176 hours, $91 of 730
+	short.PriceUSDPerGPUHour = 1
+	whole.Hardware = "cheap" // at $0.79: $72
+	for _, r := range []*report.Report{short, whole} {
+		for i := range r.ByDevs {
+			n := r.ByDevs[i].Devs
+			r.ByDevs[i] = report.Finish(r.NewLevel(n, figures(n), team(n)))
 		}
 	}
-	if len(files) < 18 {
-		t.Errorf("only %d reports", len(files))
+	ranked := report.Rank(report.Combine([]report.File{{Path: "a", Report: short}, {Path: "b", Report: whole}}))
+	if ranked[0].Hardware != "cheap" {
+		t.Errorf("%s is the cheapest", ranked[0].Hardware)
 	}
 }
 
@@ -333,7 +222,7 @@ func TestOriginalFilesRank(t *testing.T) {
 		best, ok := c.Best()
 		got = append(got, fmt.Sprintf("%s %s %d %v %d", c.Hardware, c.Source, best.Devs, ok, len(c.Files)))
 	}
-	if want := "[rtx-4090 imported 8 true 1 l4 imported 4 true 2]"; fmt.Sprint(got) != want {
+	if want := "[rtx-4090 imported 8 true 1 l4 imported 4 true 1 l4 imported 0 false 1]"; fmt.Sprint(got) != want {
 		t.Errorf("%v, want %s", got, want)
 	}
 }

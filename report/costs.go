@@ -65,7 +65,7 @@ func costRows(files []File, source Source) []string {
 			bench += ", truncated"
 		}
 		rows = append(rows, fmt.Sprintf("| %s-%s | %d × %s | %s | %s | $%.2f/h | %s | $%.2f |",
-			r.Family, r.Quant, r.GPUCount, r.Hardware, bench, r.Provider, r.CostPerHour,
+			inTable(r.Family), inTable(r.Quant), r.GPUCount, inTable(r.Hardware), inTable(bench), inTable(r.Provider), r.CostPerHour,
 			time.Duration(seconds*float64(time.Second)).Round(time.Second), *r.PodCostUSD))
 	}
 	slices.Sort(rows)

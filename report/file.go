@@ -64,7 +64,8 @@ func replace(path string, data []byte) error {
 const maxReport = 64 << 20
 
 // Load reads a report: ours, or one of the original lab, whose Source becomes
-// "imported". Keys that it does not know are left out.
+// "imported", and whose levels are valid by our rule. Keys that it does not know
+// are left out.
 func Load(path string) (*Report, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -108,6 +109,11 @@ func Read(in io.Reader) (*Report, error) {
 	if r.SchemaVersion == 0 && r.Source == "" {
 		r.Source = Imported
 	}
+	if r.Source == Imported {
+		for i := range r.ByDevs {
+			r.ByDevs[i].byOurRule()
+		}
+	}
 	return &r, nil
 }
 
@@ -134,19 +140,39 @@ type File struct {
 	Report *Report
 }
 
-// LoadDir reads every report under dir, whichever way its folders are nested,
-// sorted by path. A file that cannot be read does not hide the others: what
-// could be read comes back together with an error that joins the rest's.
+// Walk is [filepath.WalkDir] for a folder of results, which may itself be a link;
+// links below it are not followed. Paths begin with dir as it was given.
+func Walk(dir string, each fs.WalkDirFunc) error {
+	root, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return fmt.Errorf("the folder of the reports: %w", err)
+	}
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		below, relErr := filepath.Rel(root, path)
+		switch {
+		case relErr != nil:
+			return relErr
+		case path == root:
+			return each(dir, d, err)
+		}
+		return each(filepath.Join(dir, below), d, err)
+	})
+}
+
+// LoadDir reads every report under dir, which may be a link, whichever way its
+// folders are nested, sorted by path. A file that cannot be read does not hide the
+// others: what could be read comes back together with an error that joins the
+// rest's.
 func LoadDir(dir string) ([]File, error) {
 	var files []File
 	var bad []error
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	err := Walk(dir, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil && path == dir:
 			return err
 		case err != nil:
 			bad = append(bad, err)
-		case d.IsDir() && d.Name() == "artifacts":
+		case d.IsDir() && d.Name() == ArtifactsName:
 			return filepath.SkipDir // agents' workspaces: nothing there is ours
 		case !d.IsDir() && d.Name() == FileName:
 			r, err := Load(path)
@@ -164,8 +190,8 @@ func LoadDir(dir string) ([]File, error) {
 	return files, errors.Join(bad...)
 }
 
-// Latest keeps, of each benchmark, configuration and source, the run with the
-// highest run id, in the order of files.
+// Latest keeps, of each benchmark, configuration, source and SLO (see [Key]), the
+// run with the highest run id, in the order of files.
 func Latest(files []File) []File {
 	newest := map[Key]string{}
 	for _, f := range files {

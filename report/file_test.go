@@ -2,6 +2,8 @@ package report_test
 
 import (
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -119,7 +121,13 @@ func TestLoadDirReadsTheOriginals(t *testing.T) {
 	if truncated.Truncated != report.TruncatedMaxRun || truncated.ByDevs[0].HoldsSLO || len(truncated.Faults()) != 1 {
 		t.Errorf("truncated %q, faults %q", truncated.Truncated, truncated.Faults())
 	}
+	if latest := report.Latest(files); len(latest) != 3 { // the older one was judged by other limits
+		t.Errorf("latest are %v", latest)
+	}
+	limits := old.SLO
+	old.SLO = truncated.SLO
 	latest := report.Latest(files)
+	old.SLO = limits
 	if len(latest) != 2 || latest[1].Report.RunID != "20260705-225417" {
 		t.Errorf("latest are %v", latest)
 	}
@@ -159,6 +167,36 @@ func TestLoadDirReportsBadFilesAndReadsTheRest(t *testing.T) {
 	}
 	if _, err := report.LoadDir(filepath.Join(dir, "none")); err == nil {
 		t.Error("a folder that is not there was no error")
+	}
+}
+
+// Results may lie elsewhere, behind a link; what is found is called as it was
+// asked for.
+func TestAFolderBehindALink(t *testing.T) {
+	dir := t.TempDir()
+	link, real := filepath.Join(dir, "link"), filepath.Join(dir, "real")
+	run := filepath.Join(real, "run")
+	if err := errors.Join(os.MkdirAll(filepath.Join(run, "artifacts", "n4"), 0o755), os.Symlink(real, link), sample().Write(filepath.Join(run, report.FileName)),
+		os.Symlink(run, filepath.Join(real, "again")), os.Symlink(filepath.Join(dir, "none"), filepath.Join(dir, "broken"))); err != nil {
+		t.Fatal(err)
+	}
+	for _, asked := range []string{link, link + string(filepath.Separator), real} {
+		files, err := report.LoadDir(asked)
+		if err != nil || len(files) != 1 || files[0].Path != filepath.Join(asked, "run", report.FileName) {
+			t.Errorf("%s: %v, %v", asked, files, err)
+		}
+		heavy, err := report.FindArtifacts(asked)
+		if err != nil || len(heavy) != 1 || heavy[0].Path != filepath.Join(asked, "run", "artifacts") {
+			t.Errorf("%s: %v, %v", asked, heavy, err)
+		}
+	}
+	for _, missing := range []string{"none", "broken"} {
+		if _, err := report.LoadDir(filepath.Join(dir, missing)); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "the folder of the reports") {
+			t.Errorf("%s: %v", missing, err)
+		}
+		if _, err := report.FindArtifacts(filepath.Join(dir, missing)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v", missing, err)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"math"
+	"strings"
 )
 
 // Repeats are the levels of one team size that a level was merged from.
@@ -13,6 +14,21 @@ type Repeats struct {
 	CV map[string]float64 `json:"cv"`
 	// Levels are the repeats as they were measured.
 	Levels []Level `json:"levels"`
+}
+
+// varied says by how much the means did, as far as it is known: what one repeat
+// lacks has no mean.
+func (r *Repeats) varied() string {
+	var by []string
+	for _, f := range [][2]string{{"mean tok/s", "mean_tps"}, {"mean TTFT", "mean_ttft"}} {
+		if cv, ok := r.CV[f[1]]; ok {
+			by = append(by, fmt.Sprintf("%s by %.1f %%", f[0], 100*cv))
+		}
+	}
+	if len(by) == 0 {
+		return ""
+	}
+	return "; varied: " + strings.Join(by, ", ") + " (CV)"
 }
 
 // figures are the level's headline figures, by their key.
@@ -30,8 +46,8 @@ func (l *Level) figures() map[string]**float64 {
 // Merge joins repeats of one team size, the latest last: headline figures
 // become means (a figure that one of them lacks is dropped), bounds the hull of
 // theirs, and the verdict is the conservative one: it holds where all hold, for
-// certain where all do so for certain, and is valid where all are. Everything
-// else (counts, windows, agents) is the latest's; the repeats stay whole in
+// certain where all do so for certain, and is valid where all are; at p90 nobody
+// knows where one does not say. Everything else (counts, windows, agents) is the latest's; the repeats stay whole in
 // Repeats. A single level is returned as it is.
 func Merge(levels []Level) Level {
 	if len(levels) == 0 {
@@ -66,13 +82,13 @@ func Merge(levels []Level) Level {
 
 // agree makes the verdict out of the repeats'.
 func (m *Level) agree(levels []Level) {
-	valid, p90, certain := true, true, true
+	valid, certain := true, true
 	holds := 0
 	worst := -1
 	m.Valid, m.Gates = &valid, GatesScored
+	m.HoldsSLOP90 = allOf(levels, func(l Level) *bool { return l.HoldsSLOP90 })
 	for i, l := range levels {
 		certain = certain && l.HoldsSLOCertain && l.HoldsSLO == levels[0].HoldsSLO
-		p90 = p90 && l.HoldsSLOP90 != nil && *l.HoldsSLOP90
 		m.AgentsOK = min(m.AgentsOK, l.AgentsOK)
 		if l.HoldsSLO {
 			holds++
@@ -86,13 +102,27 @@ func (m *Level) agree(levels []Level) {
 			valid, m.InvalidReason = false, fmt.Sprintf("repeat %d: %s", i+1, l.InvalidReason)
 		}
 	}
-	m.HoldsSLO, m.HoldsSLOCertain, m.HoldsSLOP90 = worst < 0, certain, &p90
+	m.HoldsSLO, m.HoldsSLOCertain = worst < 0, certain
 	switch {
 	case worst < 0:
 		m.Verdict = fmt.Sprintf("holds in all of %d repeats; the latest: %s", len(levels), m.Verdict)
 	default:
 		m.Verdict = fmt.Sprintf("does not hold in %d of %d repeats: %s", len(levels)-holds, len(levels), levels[worst].Verdict)
 	}
+}
+
+// allOf says whether something is so of all levels; nil where one of them does
+// not know.
+func allOf(levels []Level, of func(Level) *bool) *bool {
+	all := true
+	for _, l := range levels {
+		v := of(l)
+		if v == nil {
+			return nil
+		}
+		all = all && *v
+	}
+	return &all
 }
 
 // spread is the mean and the coefficient of variation of a figure that all

@@ -98,15 +98,12 @@ func (r *Report) Compare(duty float64, apis []API) {
 // money brings the section up to date. A report that nobody asked to compare
 // has one where it says something: the SLO's price, where Θmax was probed.
 func (r *Report) money() {
-	m := Money{HoursPerMonth: r.HoursPerMonth}
+	m := Money{HoursPerMonth: r.hours()}
 	if r.Money != nil {
 		m.DutyCycle, m.APIs = r.Money.DutyCycle, r.Money.APIs
 	}
 	if !(m.DutyCycle > 0 && m.DutyCycle <= 1) {
 		m.DutyCycle = 0
-	}
-	if m.HoursPerMonth == 0 {
-		m.HoursPerMonth = slo.HoursPerMonth
 	}
 	l, ok := r.moneyLevel()
 	if ok {

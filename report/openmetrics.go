@@ -13,7 +13,9 @@ import (
 
 // OpenMetrics writes a snapshot of all combinations' levels in the text format
 // that Prometheus and its kin read: gauges, labelled by what was measured, on
-// what, and from which source. What was not measured has no sample.
+// what, from which source, and judged by which limits. Money is as [Combine] has
+// it, at the price and for the hours that stand beside it. What was not measured
+// has no sample, nor has a verdict that is not final.
 func OpenMetrics(w io.Writer, files []File) error {
 	families := map[string]*dto.MetricFamily{}
 	gauge := func(name, help string, v float64, labels []*dto.LabelPair) {
@@ -40,12 +42,17 @@ func OpenMetrics(w io.Writer, files []File) error {
 					gauge(name, help, *v, labels)
 				}
 			}
-			truth("dail_holds_slo", "1 where the level holds its SLO.", l.HoldsSLO)
-			truth("dail_holds_slo_certain", "1 where the bounds alone decide the verdict.", l.HoldsSLOCertain)
+			truth("dail_provisional", "1 while the gates are still to be judged: until then nobody knows whether the level holds.", l.provisional())
+			if !l.provisional() {
+				truth("dail_holds_slo", "1 where the level holds its SLO.", l.HoldsSLO)
+				truth("dail_holds_slo_certain", "1 where the bounds alone decide the verdict.", l.HoldsSLOCertain)
+			}
 			if l.Valid != nil {
 				truth("dail_valid", "1 where the load was real work.", *l.Valid)
 			}
-			gauge("dail_cost_per_dev_month_usd", "The GPUs' cost per month over the team.", l.CostPerDevMonth, labels)
+			gauge("dail_cost_per_dev_month_usd", "The GPUs' cost over the team, for dail_hours_per_month at dail_price_usd_per_gpu_hour.", l.CostPerDevMonth, labels)
+			gauge("dail_hours_per_month", "Hours that the costs per month are of.", c.Hours, labels)
+			gauge("dail_price_usd_per_gpu_hour", "Price of the latest run, by which all costs go.", c.Latest.PriceUSDPerGPUHour, labels)
 			some("dail_ttft_median_seconds", "Median time to first token, from buckets.", l.MedianTTFT)
 			some("dail_stream_tokens_per_second_median", "Median speed of a stream, from buckets.", l.MedianTPS)
 			some("dail_stream_tokens_per_second_mean", "Mean speed of a stream, exact.", l.MeanTPS)
@@ -73,7 +80,9 @@ func (c Combined) labels(devs int) []*dto.LabelPair {
 	var pairs []*dto.LabelPair
 	for _, kv := range [][2]string{
 		{"benchmark", c.Benchmark}, {"devs", strconv.Itoa(devs)}, {"family", c.Family}, {"gpus", strconv.Itoa(c.GPUs)},
-		{"hardware", c.Hardware}, {"quant", c.Quant}, {"source", string(c.Source)},
+		{"hardware", c.Hardware}, {"quant", c.Quant},
+		{"slo_max_ttft_seconds", text(c.SLO.MaxTTFT)}, {"slo_min_tokens_per_second", text(c.SLO.MinTPS)}, {"slo_percentile", c.SLO.Percentile},
+		{"source", string(c.Source)},
 	} {
 		name, value := kv[0], strings.ToValidUTF8(kv[1], "�")
 		pairs = append(pairs, &dto.LabelPair{Name: &name, Value: &value})

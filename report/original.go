@@ -38,8 +38,9 @@ var (
 // line. It makes a report of each run, whose source is imported.
 //
 // Figures are taken over as they are; bounds are added, and with them whether a
-// verdict is certain. Who did what (agents, gates) is not in the table and is
-// left out. origin stands in every report.
+// verdict is certain. Of a level that is not valid by our rule, it says so, and it
+// does not hold. Who did what (agents, gates) is not in the table and is left out.
+// origin stands in every report.
 func ReadOriginal(in io.Reader, origin Origin) ([]*Report, error) {
 	rows := csv.NewReader(in)
 	head, err := rows.Read()
@@ -143,6 +144,15 @@ func (o *original) truth(key string) bool {
 	return v
 }
 
+// perhaps is true or false, nil where the table has neither.
+func (o *original) perhaps(key string) *bool {
+	if o.at[key] == "" {
+		return nil
+	}
+	v := o.truth(key)
+	return &v
+}
+
 // report is the run's part of a line.
 func (o *original) report(origin Origin) *Report {
 	r := &Report{
@@ -163,6 +173,10 @@ func (o *original) report(origin Origin) *Report {
 	}
 	if r.Truncated != "" {
 		r.TruncatedReason = "the original run was cut short: " + r.Truncated
+	}
+	if o.at["run_client_prompt_tokens"] != "" { // of all the run's levels, as ours
+		prompt, completion := o.whole("run_client_prompt_tokens"), o.whole("run_client_completion_tokens")
+		r.Tokens = Tokens{Prompt: prompt, Completion: completion, Total: prompt + completion}
 	}
 	if v := o.optional("theta_tokens_per_hour"); v != nil {
 		r.ThetaMax = &ThetaMax{
@@ -185,9 +199,8 @@ func (o *original) report(origin Origin) *Report {
 // level is the level's part of a line.
 func (o *original) level(r *Report) Level {
 	valid := o.truth("valid")
-	p90 := o.at["holds_slo_p90"] == "true"
 	l := Level{
-		Devs: int(o.whole("N")), HoldsSLO: o.truth("holds_slo"), HoldsSLOP90: &p90, SLOPercentile: "p50",
+		Devs: int(o.whole("N")), HoldsSLO: o.truth("holds_slo"), HoldsSLOP90: o.perhaps("holds_slo_p90"), SLOPercentile: "p50",
 		MedianTTFT: o.optional("median_ttft"), P90TTFT: o.optional("p90_ttft"), P99TTFT: o.optional("p99_ttft"),
 		MedianTPS: o.optional("median_tps"), P90TPS: o.optional("p90_tps"), P99TPS: o.optional("p99_tps"),
 		E2EP50: o.optional("e2e_p50"), E2EP99: o.optional("e2e_p99"),
@@ -218,14 +231,31 @@ func (o *original) level(r *Report) Level {
 			l.Bounds[key] = Bound{Low: 1 / b.High, High: 1 / b.Low}
 		}
 	}
-	if 2*l.AgentsOK < l.Devs {
-		valid, l.InvalidReason = false, fmt.Sprintf("%d of %d agents did the work, want at least half (the original took it for valid)", l.AgentsOK, l.Devs)
-	}
 	o.decide(&l, r.SLO)
+	l.byOurRule()
 	if walls := o.at["agent_wall_s_list"]; walls != "" {
 		l.Notes = append(l.Notes, "the agents' wall times, in seconds: "+strings.ReplaceAll(walls, "|", ", "))
 	}
 	return l
+}
+
+// byOurRule judges whether the load of an original's level was real, as we do:
+// the original asked for a wall time only, and let a level hold whether it was
+// valid or not.
+func (l *Level) byOurRule() {
+	valid := l.Valid != nil && *l.Valid
+	switch {
+	case l.Valid == nil:
+		return
+	case valid && 2*l.AgentsOK < l.Devs:
+		valid, l.InvalidReason = false, fmt.Sprintf("%d of %d agents did the work, want at least half (the original took it for valid)", l.AgentsOK, l.Devs)
+	case !valid && l.InvalidReason == "":
+		l.InvalidReason = "the original run says so, and not why"
+	}
+	if !valid {
+		l.Valid = &valid
+		l.deny("does not hold: the load was not real: " + l.InvalidReason)
+	}
 }
 
 // decide says whether the bounds alone give the verdict, as [slo.Criteria] does.

@@ -3,10 +3,12 @@ package report_test
 import (
 	"encoding/csv"
 	"encoding/json"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/x/dail/report"
@@ -289,4 +291,43 @@ func TestMoneyOfAnOriginal(t *testing.T) {
 		t.Errorf("people %+v", m.People)
 	}
 	golden(t, "table-original-money.txt", []byte(report.Text(r, false)))
+}
+
+// A level of theirs is as valid as ours would be, whichever form it came in; what
+// is not valid holds nothing.
+func TestAnOriginalIsValidByOurRule(t *testing.T) {
+	const head = "run_id,benchmark,family,quant,model,hardware,gpus,price_usd_per_gpu_hour,slo_max_ttft,slo_min_tps,N,holds_slo,holds_slo_p90,cost_per_dev_month,tokens_per_dev,median_ttft,median_tps,valid,agents_ok\n"
+	for _, c := range []struct {
+		name   string
+		valid  bool
+		ok     int // of 8 agents
+		holds  bool
+		reason string
+	}{
+		{"half did the work", true, 4, true, ""},
+		{"fewer than half did", true, 3, false, "3 of 8 agents did the work, want at least half (the original took it for valid)"},
+		{"not valid by its own rule", false, 8, false, "the original run says so"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			line := fmt.Sprintf("20260705-000000,dev-load,f,q,m,h,1,0.5,10,20,8,true,true,45.6,1000,0.08,60,%v,%d\n", c.valid, c.ok)
+			imported, err := report.ReadOriginal(strings.NewReader(head+line), report.Origin{Name: "the lab"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			file := fmt.Sprintf(`{"run_id":"x","family":"f","hardware":"h","slo":{"max_ttft":10,"min_tps":20},"by_devs":[{"devs":8,"holds_slo":true,"holds_slo_p90":true,"median_ttft":0.08,"median_tps":60,"valid":%v,"agents_ok":%d,"agents":[]}]}`, c.valid, c.ok)
+			read, err := report.Read(strings.NewReader(file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for form, r := range map[string]*report.Report{"the table": imported[0], "the file": read} {
+				l := r.ByDevs[0]
+				if *l.Valid != c.holds || l.HoldsSLO != c.holds || *l.HoldsSLOP90 != c.holds || l.HoldsSLOCertain && !c.holds || !strings.Contains(l.InvalidReason, c.reason) || (l.InvalidReason == "") != c.holds {
+					t.Errorf("%s: valid %v, holds %v, at p90 %v, certain %v, %q", form, *l.Valid, l.HoldsSLO, *l.HoldsSLOP90, l.HoldsSLOCertain, l.InvalidReason)
+				}
+				if _, ok := r.Best(); ok != c.holds {
+					t.Errorf("%s: it answers: %v", form, ok)
+				}
+			}
+		})
+	}
 }

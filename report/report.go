@@ -67,14 +67,14 @@ type Report struct {
 	Devs      []int      `json:"devs,omitempty"` // the team sizes that were asked for
 	ByDevs    []Level    `json:"by_devs"`
 	Baseline  *Level     `json:"baseline,omitempty"` // one agent alone, to read the levels against
-	Tokens    Tokens     `json:"tokens"`             // all levels' agents, as the client counted
+	Tokens    Tokens     `json:"tokens,omitzero"`    // all levels' agents, as the client counted
 	ModelMeta *ModelMeta `json:"model_meta,omitempty"`
 	ThetaMax  *ThetaMax  `json:"theta_max,omitempty"`
 	// Capacity is the largest team that holds, where the run searched for it.
 	Capacity *Capacity `json:"capacity,omitempty"`
 	// UtilizationBasis names the yardstick of the levels' utilization:
-	// "theta_max", or "best_level" where no probe was made and there are at
-	// least two levels; empty where there is neither.
+	// "theta_max", or "best_level" where no probe was made and at least two
+	// levels were a real load; empty where there is neither.
 	UtilizationBasis string `json:"utilization_basis,omitempty"`
 	// UtilizationTokens says what both sides count: "computed", each token
 	// once and without what the prefix cache held, or "served" where a level
@@ -151,7 +151,7 @@ type ThetaMax struct {
 	ServerTokens        ServerTokens `json:"server_tokens"`
 	DurationS           float64      `json:"duration_s"`
 	Shape               Shape        `json:"shape"`
-	Concurrency         int          `json:"concurrency"`
+	Concurrency         int          `json:"concurrency,omitempty"` // 0 where the original's does not say
 
 	// Source is what stands behind the figures: the report's, of the server
 	// that answered the probe.

@@ -250,7 +250,7 @@ func (v *view) remarks(r *Report) {
 			say("%d: %d of its agents ended before their work was done; %.1f were at work on average", l.Devs, d.Failed, d.ActiveMean)
 		}
 		if p := l.Repeats; p != nil {
-			say("%d: the mean of %d repeats; mean tok/s varied by %.1f %%, mean TTFT by %.1f %% (CV)", l.Devs, p.Count, 100*p.CV["mean_tps"], 100*p.CV["mean_ttft"])
+			say("%d: the mean of %d repeats%s", l.Devs, p.Count, p.varied())
 		}
 		if l.Harness != nil && l.Harness.Limited {
 			say("%d: this machine, not the GPU, set the pace: %s", l.Devs, l.Harness.Reason)

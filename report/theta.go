@@ -48,7 +48,9 @@ func NewThetaMax(t *slo.Theta) *ThetaMax {
 
 // utilize computes the levels' utilization against Θmax where it was probed,
 // else against the best level where there are two to compare; a single level
-// would be its own yardstick and say 100 %. Both sides count the same tokens:
+// would be its own yardstick and say 100 %. A level that was no real load, or
+// was stopped, is nobody's yardstick, and while its gates are pending it counts
+// as real; [Report.Complete] looks again when they are judged. Both sides count the same tokens:
 // computed ones, or served ones where a level's computed ones are not known. A
 // level may come out above 1: it is not cut off there, because that says that
 // its mix of tokens is a lighter one than the yardstick's. Figures that were taken
@@ -64,17 +66,19 @@ func (r *Report) utilize() {
 			rate, r.UtilizationTokens = func(l Level) *float64 { return l.TokensPerHour }, tokensServed
 		}
 	}
-	yardstick := 0.0
+	yardstick, comparable := 0.0, 0
+	for _, l := range r.ByDevs {
+		if v := rate(l); v != nil && l.Stopped == "" && (l.Valid == nil || *l.Valid) {
+			yardstick, comparable = max(yardstick, *v), comparable+1
+		}
+	}
 	switch {
 	case r.ThetaMax != nil:
 		yardstick, r.UtilizationBasis = r.ThetaMax.rate(r.UtilizationTokens), "theta_max"
-	case len(r.ByDevs) >= 2:
-		for _, l := range r.ByDevs {
-			if v := rate(l); v != nil {
-				yardstick = max(yardstick, *v)
-			}
-		}
+	case comparable >= 2:
 		r.UtilizationBasis = "best_level"
+	default:
+		yardstick = 0
 	}
 	if yardstick <= 0 {
 		r.UtilizationBasis, r.UtilizationTokens = "", ""
@@ -123,8 +127,12 @@ func (r *Report) utilized() string {
 
 // sentence is Θmax for a person.
 func (t *ThetaMax) sentence() string {
-	s := fmt.Sprintf("Θmax: the saturated server made %.2f M tokens/h, %.2f M of output (%d streams of %d:%d tokens, %.0f s)",
-		t.TokensPerHour/1e6, t.OutputTokensPerHour/1e6, t.Concurrency, t.Shape.PromptTokens, t.Shape.OutputTokens, t.DurationS)
+	streams := "streams"
+	if t.Concurrency > 0 {
+		streams = fmt.Sprintf("%d streams", t.Concurrency)
+	}
+	s := fmt.Sprintf("Θmax: the saturated server made %.2f M tokens/h, %.2f M of output (%s of %d:%d tokens, %.0f s)",
+		t.TokensPerHour/1e6, t.OutputTokensPerHour/1e6, streams, t.Shape.PromptTokens, t.Shape.OutputTokens, t.DurationS)
 	if l := label(t.Source); l != "" && t.Source != "" { // the original's files are labelled as a whole
 		s += " (" + l + ")"
 	}

@@ -1,6 +1,7 @@
 package report_test
 
 import (
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -54,6 +55,22 @@ func TestThetaMaxIsTheYardstick(t *testing.T) {
 			r.ThetaMax, r.ByDevs[0].ComputedTokensPerHour = nil, nil
 			r.ByDevs[0].TokensPerHour, r.ByDevs[1].TokensPerHour = rate(100), rate(400)
 		}, "best_level", "served", []float64{0.25, 1}},
+		{"no probe, and the best level is not valid: there are not two to compare", func(r *report.Report) {
+			no := false
+			r.ThetaMax, r.ByDevs[1].Valid = nil, &no
+		}, "", "", []float64{0, 0}},
+		{"no probe, and the best level was stopped", func(r *report.Report) {
+			r.ThetaMax, r.ByDevs[1].Stopped = nil, "it does not hold"
+		}, "", "", []float64{0, 0}},
+		{"no probe, and the best level's gates are pending", func(r *report.Report) {
+			r.ThetaMax, r.ByDevs[1].Valid = nil, nil
+		}, "best_level", "computed", []float64{0.5, 1}},
+		{"no probe, and the best of three is not valid", func(r *report.Report) {
+			no := false
+			third := r.NewLevel(16, figures(16), team(16))
+			third.Valid = &no
+			r.ThetaMax, r.ByDevs = nil, append(r.ByDevs, third)
+		}, "best_level", "computed", []float64{0.5, 1, 2}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := sample()
@@ -100,5 +117,24 @@ func TestThetaMaxIsWrittenAndTold(t *testing.T) {
 	f.Figures.Simulated = false
 	if m := report.NewThetaMax(f); m.Source != report.Measured {
 		t.Errorf("source %q of a real server", m.Source)
+	}
+}
+
+// What a level was measured against is looked at again when gates are judged.
+func TestUtilizationFollowsTheGates(t *testing.T) {
+	r := sample()
+	third := r.NewLevel(16, figures(16), team(16))
+	r.ByDevs = append(r.ByDevs, third)
+	r.Complete()
+	if u := r.ByDevs[0].Utilization; u == nil || !near(*u, 0.25) {
+		t.Fatalf("utilization %v while the best level is pending, want 0.25", show(u))
+	}
+	third.Agents = nil // nobody did the work
+	r.ByDevs[2] = report.Finish(third)
+	if err := r.Encode(io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	if u := r.ByDevs[0].Utilization; u == nil || !near(*u, 0.5) || *r.ByDevs[2].Valid {
+		t.Errorf("utilization %v when the best level is not valid, want 0.5", show(u))
 	}
 }
