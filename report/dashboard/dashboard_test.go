@@ -199,13 +199,14 @@ func TestRunsAreCombined(t *testing.T) {
 	}
 	c := page.Combos[1] // dev-load, simulated, after measured
 	var l struct {
-		N, Repeats, Run int
-		Valid           *bool
+		N, Run int
+		Parts  []json.RawMessage
+		Valid  *bool
 	}
 	if err := json.Unmarshal(c.Levels[1], &l); err != nil {
 		t.Fatal(err)
 	}
-	if c.Source != "simulated" || len(c.Runs) != 2 || page.Runs[c.Runs[0]].ID != "20270101-000001" || l.N != 8 || l.Repeats != 2 || l.Valid == nil || *l.Valid {
+	if c.Source != "simulated" || len(c.Runs) != 2 || page.Runs[c.Runs[0]].ID != "20270101-000001" || l.N != 8 || len(l.Parts) != 2 || l.Valid == nil || *l.Valid {
 		t.Errorf("%+v, level %+v", c, l)
 	}
 }

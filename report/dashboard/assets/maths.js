@@ -16,17 +16,23 @@ const maths = {
     return { holds: f.ttft <= slo.ttft && f.tps >= slo.tps, sure: false };
   },
 
-  // a level's verdict under other limits; with none, the report's own.
+  // one measurement under limits: where all were at work as well as in the whole.
+  part(p, slo) {
+    if (p.denied) return { holds: false, sure: false, kept: true };
+    const v = maths.at(p, slo), a = p.all ? maths.at(p.all, slo) : { none: true };
+    const all = a.none ? v : v.holds && !a.holds ? a : { holds: v.holds, sure: v.sure && (a.sure || !v.holds) };
+    return { holds: all.holds, sure: all.sure && !p.open };
+  },
+
+  // a level's verdict under other limits; with none, the report's own. Each of its
+  // parts must hold. kept is set where no limits change the report's.
   verdict(level, slo) {
-    if (level.valid === false) return { holds: false, sure: false };
+    if (level.valid === false) return { holds: false, sure: false, kept: true };
     if (!slo) return { holds: level.holds, sure: level.sure };
-    if (level.denied) return { holds: false, sure: false };
-    const v = maths.at(level, slo);
-    if (!level.all) return v;
-    const a = maths.at(level.all, slo);
-    if (a.none) return v;
-    if (v.holds && !a.holds) return { holds: false, sure: a.sure };
-    return { holds: v.holds, sure: v.sure && (a.sure || !v.holds) };
+    if (level.denied) return { holds: false, sure: false, kept: true };
+    const parts = (level.parts || [level]).map((p) => maths.part(p, slo));
+    const holds = parts.every((v) => v.holds);
+    return { holds, sure: holds ? parts.every((v) => v.sure) : parts.some((v) => !v.holds && v.sure), kept: parts.some((v) => v.kept) };
   },
 
   // what a combination's GPUs cost in a month.

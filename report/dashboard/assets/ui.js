@@ -113,7 +113,7 @@ function sureness(l, sure, own) {
   if (l.valid === null) return 'provisional: its work is not judged yet';
   const parts = [sure ? 'certain by the bounds' : 'open: the bounds straddle a limit'];
   if (own && l.share != null) parts.push(`${l.share > 0.99 ? 'over 99' : Math.round(100 * l.share)} % of resampled windows hold`);
-  if (l.repeats > 1) parts.push(`${l.repeats} runs`);
+  if (l.parts) parts.push(`${l.parts.length} measurements${l.cv && l.cv.median_tps != null ? `, speed varies by ${l.cv.median_tps / 10} %` : ''}`);
   if (l.machine) parts.push('limited by the load generator');
   return parts.join('; ');
 }
