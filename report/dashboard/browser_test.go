@@ -205,6 +205,8 @@ func TestRealBrowserNumbers(t *testing.T) {
 		{"do": "click", "on": "#wi-reset"},
 		{"do": "type", "on": "#wi-tps", "value": "1000"}, {"do": "text", "name": "impossible", "on": ".hero"}, {"do": "rows", "name": "nobody", "on": "main table"},
 		{"do": "type", "on": "#wi-tps", "value": "45"}, {"do": "text", "name": "faster", "on": ".hero"},
+		{"do": "text", "name": "limits", "on": "main"},
+		{"do": "type", "on": "#wi-ttft", "value": "9"}, {"do": "text", "name": "one for all", "on": "main"},
 		{"do": "click", "on": "#wi-reset"}, {"do": "text", "name": "again", "on": ".hero"},
 		{"do": "click", "on": "[data-view=speed]"}, {"do": "rows", "name": "speeds", "on": "main table"},
 		{"do": "click", "on": "[data-view=tokens]"}, {"do": "rows", "name": "tokens", "on": "main table"},
@@ -245,6 +247,10 @@ func TestRealBrowserNumbers(t *testing.T) {
 		}
 	}
 	check("faster", "per dev-month")
+	check("limits", "p50 ≤ 10 s, ≥ 45 tok/s", "p50 ≤ 2 s, ≥ 45 tok/s", "Not all of these are judged by the same limits")
+	if got := text(t, saw["one for all"]); strings.Contains(got, "≤ 2 s") || strings.Contains(got, "same limits") {
+		t.Errorf("judged by one limit, and yet:\n%s", got)
+	}
 	ranking := rows(t, saw["ranking"])
 	if len(ranking) != len(all) {
 		t.Errorf("%d rows, %d combinations", len(ranking), len(all))

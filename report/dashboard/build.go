@@ -149,7 +149,7 @@ func write(w io.Writer, p page, details [][]byte, o Options) error {
 	if err != nil {
 		return err
 	}
-	program, err := joined("maths.js", "ui.js", "charts.js", "views.js", "run.js", "app.js")
+	program, err := joined("maths.js", "words.js", "ui.js", "charts.js", "views.js", "run.js", "app.js")
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,8 @@ const css = (name) => getComputedStyle(document.documentElement).getPropertyValu
 const PALETTE = 8;
 // a combination keeps its colour whatever is filtered away.
 const colour = (c) => css('--c' + (data.combos.indexOf(c) % PALETTE));
-const nameOf = (c) => `${server(c)}, ${model(c)} (${c.source || 'unknown'})`;
+const NAMES = words.names(data.combos);
+const nameOf = (c) => NAMES.get(c);
 
 // draws what is known of a point's spread: thin, the bounds; thick, the interval.
 const spread = {
@@ -93,7 +94,7 @@ function figure(title, says, config, tall) {
 function overN(title, says, combos, y, options) {
   const w = what();
   const sets = combos.map((c) => {
-    const points = c.levels.map((l) => ({ level: l, v: maths.verdict(l, w.slo), p: y(c, l, w) })).filter((q) => q.p && q.p.y != null && q.p.y > 0);
+    const points = c.levels.map((l) => ({ level: l, v: maths.judge(c, l, w), p: y(c, l, w) })).filter((q) => q.p && q.p.y != null && q.p.y > 0);
     return {
       label: nameOf(c), points: true, data: points.map((q) => ({ x: q.level.n, ...q.p, holds: q.v.holds, valid: q.level.valid })),
       borderColor: colour(c), borderDash: DASH[c.source] || [], borderWidth: 2, tension: 0,

@@ -35,6 +35,19 @@ const maths = {
     return { holds, sure: holds ? parts.every((v) => v.sure) : parts.some((v) => !v.holds && v.sure), kept: parts.some((v) => v.kept) };
   },
 
+  // the limits that a combination is judged by: what is asked for, else its own.
+  limits(combo, w) {
+    return { ttft: w.ttft ?? combo.slo.ttft, tps: w.tps ?? combo.slo.tps, pct: combo.slo.pct };
+  },
+  // whether these are those of its reports.
+  own(combo, w) {
+    const l = maths.limits(combo, w);
+    return l.ttft === combo.slo.ttft && l.tps === combo.slo.tps;
+  },
+  judge(combo, level, w) {
+    return maths.verdict(level, maths.own(combo, w) ? null : maths.limits(combo, w));
+  },
+
   // what a combination's GPUs cost in a month.
   perMonth(combo, w) {
     return maths.price(combo, w) * combo.gpus * (w.hours || combo.hours);
@@ -78,7 +91,7 @@ const maths = {
     let best = null;
     const fails = [];
     for (const l of combo.levels) {
-      const v = maths.verdict(l, w.slo);
+      const v = maths.judge(combo, l, w);
       if (v.holds && l.valid !== false && (!best || l.n > best.level.n)) best = { level: l, ...v };
       if (!v.holds && l.valid !== false) fails.push(l.n);
     }

@@ -3,32 +3,34 @@
 const views = {
   answer(combos, w) {
     const { can, cannot } = maths.rank(combos, state.team, w);
-    const own = !w.slo;
+    const judged = combos.map((c) => words.limits(maths.limits(c, w)));
+    const differ = distinct(judged).length > 1;
     const best = can[0];
     const said = best
       ? `${people(state.team)}: ${server(best.combo)} with ${model(best.combo)}, ${fmt.usd(best.perDev)} per developer and month (${best.combo.source || 'source unknown'})`
       : `Nothing that was ${state.off.length ? 'chosen' : 'tried'} serves ${people(state.team)}`;
     say(said);
-    const parts = [best ? hero(best, can, w, own) : nothing(combos)];
+    const parts = [best ? hero(best, can, w) : nothing(combos)];
     const rows = can.map((o, i) => ({ class: i === 0 ? 'won' : null, cells: [
-      link({ view: 'runs', run: o.level.run }, `${o.servers > 1 ? o.servers + ' servers of ' : ''}${server(o.combo)}`), fmt.usd(o.perDev), source(o.combo.source), model(o.combo), fmt.usd(o.perMonth), String(o.capacity), fmt.s(o.level.ttft), fmt.n(o.level.tps), verdictCell({ holds: true, sure: o.sure }, o.level), wrapped(sureness(o.level, o.sure, own) + (o.but.length ? `; but not for ${o.but.join(', ')}` : '')),
+      link({ view: 'runs', run: o.level.run }, `${o.servers > 1 ? o.servers + ' servers of ' : ''}${server(o.combo)}`), fmt.usd(o.perDev), source(o.combo.source), model(o.combo), fmt.usd(o.perMonth), String(o.capacity), fmt.s(o.level.ttft), fmt.n(o.level.tps), ...(differ ? [words.limits(maths.limits(o.combo, w))] : []), verdictCell(o, o.level), wrapped(sureness(o.level, o.sure, maths.own(o.combo, w)) + (o.but.length ? `; but not for ${o.but.join(', ')}` : '')),
     ] }));
     for (const c of cannot) {
       const l = [...c.levels].reverse().find((x) => x.valid !== false) || c.levels[c.levels.length - 1];
-      const v = l && maths.verdict(l, w.slo);
-      rows.push({ class: 'no', cells: [l ? link({ view: 'runs', run: l.run }, server(c)) : server(c), '–', source(c.source), model(c), fmt.usd(maths.perMonth(c, w)), '–', fmt.s(l && l.ttft), fmt.n(l && l.tps), l ? verdictCell(v, l) : 'nothing measured', wrapped(l ? (own || l.valid === false ? l.why : `at ${people(l.n)}`) : '')] });
+      const v = l && maths.judge(c, l, w), own = maths.own(c, w);
+      rows.push({ class: 'no', cells: [l ? link({ view: 'runs', run: l.run }, server(c)) : server(c), '–', source(c.source), model(c), fmt.usd(maths.perMonth(c, w)), '–', fmt.s(l && l.ttft), fmt.n(l && l.tps), ...(differ ? [words.limits(maths.limits(c, w))] : []), l ? verdictCell(v, l) : 'nothing measured', wrapped(l ? (own || l.valid === false ? l.why : `at ${people(l.n)}`) : '')] });
     }
     parts.push(h('section', {}, table(`All that was tried, the cheapest for ${people(state.team)} first`,
-      ['hardware', '#$/dev-month', 'source', 'model', '#$/month', '#serves', '#TTFT', '#tok/s', 'holds', 'how sure'], rows),
+      ['hardware', '#$/dev-month', 'source', 'model', '#$/month', '#serves', '#TTFT', '#tok/s', ...(differ ? ['limits'] : []), 'holds', 'how sure'], rows),
+    differ ? h('p', { class: 'note' }, `Not all of these are judged by the same limits: the column “limits” has each one’s. What if … judges all by the same.`) : null,
     h('p', { class: 'note' }, 'A team below what a server holds pays for the whole server; a larger one takes several. TTFT and tok/s are those of the SLO’s percentile at the largest team that holds.')));
     return parts;
   },
 
   cost(combos, w) {
-    const rows = combos.flatMap((c) => c.levels.map((l) => ({ class: maths.verdict(l, w.slo).holds ? null : 'no', cells: [nameOf(c), String(l.n), fmt.usd(maths.perMonth(c, w) / l.n), verdictCell(maths.verdict(l, w.slo), l)] })));
+    const rows = combos.flatMap((c) => c.levels.map((l) => ({ class: maths.judge(c, l, w).holds ? null : 'no', cells: [nameOf(c), String(l.n), fmt.usd(maths.perMonth(c, w) / l.n), verdictCell(maths.judge(c, l, w), l)] })));
     const edges = combos.map((c) => {
       const b = maths.best(c, w);
-      const fails = c.levels.filter((l) => l.valid !== false && !maths.verdict(l, w.slo).holds && (!b || l.n > b.level.n)).map((l) => l.n);
+      const fails = c.levels.filter((l) => l.valid !== false && !maths.judge(c, l, w).holds && (!b || l.n > b.level.n)).map((l) => l.n);
       return [nameOf(c), b ? `holds to ${b.level.n}` : 'never holds', fails.length ? `stops holding at ${Math.min(...fails)}` : 'its limit was not met', b ? fmt.usd(maths.perMonth(c, w) / b.level.n) : '–'];
     });
     return [
@@ -41,18 +43,19 @@ const views = {
   },
 
   speed(combos, w) {
-    const slo = w.slo || usualSLO(combos);
-    const differ = !w.slo && new Set(combos.map((c) => c.slo.ttft + '/' + c.slo.tps)).size > 1;
-    const rows = combos.flatMap((c) => c.levels.map((l) => [nameOf(c), String(l.n), fmt.s(l.ttft), l.ttftb ? fmt.range(l.ttftb, 2) : '–', fmt.n(l.tps), l.tpsb ? fmt.range(l.tpsb) : '–', l.ctps ? fmt.range(l.ctps, 1) : '–', fmt.n(l.mean), fmt.s(l.ttft90), fmt.n(l.tps90), verdictCell(maths.verdict(l, w.slo), l)]));
+    const judged = combos.map((c) => maths.limits(c, w));
+    const differ = distinct(judged.map(words.limits)).length > 1;
+    const pct = distinct(judged.map((l) => l.pct)).length > 1 ? 'each one’s own percentile' : judged.length ? judged[0].pct : 'p50';
+    const rows = combos.flatMap((c) => c.levels.map((l) => [nameOf(c), String(l.n), fmt.s(l.ttft), l.ttftb ? fmt.range(l.ttftb, 2) : '–', fmt.n(l.tps), l.tpsb ? fmt.range(l.tpsb) : '–', l.ctps ? fmt.range(l.ctps, 1) : '–', fmt.n(l.mean), fmt.s(l.ttft90), fmt.n(l.tps90), ...(differ ? [words.limits(maths.limits(c, w))] : []), verdictCell(maths.judge(c, l, w), l)]));
     return [
       h('div', { class: 'pair' },
-        overN('Speed of a stream', 'Tokens per second of one stream over the number of agents; the table has the numbers.', combos, (c, l) => ({ y: l.tps, bounds: l.tpsb, interval: l.ctps }),
-          { log: true, unit: 'tok/s', limits: [[slo.tps, `SLO: at least ${slo.tps} tok/s`]], say: (p) => fmt.n(p.y) + ' tok/s' }),
-        overN('Time to first token', 'Seconds to the first token over the number of agents; the table has the numbers.', combos, (c, l) => ({ y: l.ttft, bounds: l.ttftb, interval: l.cttft }),
-          { log: true, unit: 's', limits: [[slo.ttft, `SLO: at most ${slo.ttft} s`]], say: (p) => fmt.s(p.y) })),
+        overN(`Speed of a stream, ${pct}`, `Tokens per second of one stream (${pct}) over the number of agents; the table has the numbers.`, combos, (c, l) => ({ y: l.tps, bounds: l.tpsb, interval: l.ctps }),
+          { log: true, unit: 'tok/s', limits: words.lines(combos, judged, 'tps', (v) => `at least ${v} tok/s`), say: (p) => fmt.n(p.y) + ' tok/s' }),
+        overN(`Time to first token, ${pct}`, `Seconds to the first token (${pct}) over the number of agents; the table has the numbers.`, combos, (c, l) => ({ y: l.ttft, bounds: l.ttftb, interval: l.cttft }),
+          { log: true, unit: 's', limits: words.lines(combos, judged, 'ttft', (v) => `at most ${v} s`), say: (p) => fmt.s(p.y) })),
       legend(),
-      differ ? h('p', { class: 'note' }, 'The reports were judged by different limits; the line shows those of most. What if … judges all by the same.') : null,
-      h('section', {}, table('Latency and speed', ['combination', '#N', '#TTFT', '#bounds, s', '#tok/s', '#bounds', '#95 % interval', '#mean tok/s', '#TTFT p90', '#tok/s p90', 'holds'], rows),
+      differ ? h('p', { class: 'note' }, 'Not all of these are judged by the same limits: a line says whose it is, where there are few, and the column “limits” has each one’s. What if … judges all by the same.') : null,
+      h('section', {}, table('Latency and speed', ['combination', '#N', `#TTFT, ${pct}`, '#bounds, s', `#tok/s, ${pct}`, '#bounds', '#95 % interval', '#mean tok/s', '#TTFT p90', '#tok/s p90', ...(differ ? ['limits'] : []), 'holds'], rows),
         h('p', { class: 'note' }, 'The server counts in buckets: a quantile lies somewhere within its bounds. The mean speed is exact.')),
     ];
   },
@@ -64,7 +67,7 @@ const views = {
     const cheapest = {};
     for (const c of has) for (const l of c.levels) if (l.mtok != null && l.valid !== false) cheapest[l.n] = Math.min(cheapest[l.n] ?? Infinity, l.mtok * scale(c));
     const rows = has.flatMap((c) => c.levels.filter((l) => l.mtok != null).map((l) => [nameOf(c), String(l.n), fmt.usd(l.mtok * scale(c)), fmt.usd(l.mtokout == null ? null : l.mtokout * scale(c)),
-      cheapest[l.n] ? fmt.n((l.mtok * scale(c)) / cheapest[l.n], 2) + ' ×' : '–', l.perhour == null ? '–' : Math.round(l.perhour).toLocaleString('en'), fmt.pct(l.hit), fmt.pct(l.util), l.penalty == null ? '–' : fmt.n(l.penalty, 1) + ' ×', verdictCell(maths.verdict(l, w.slo), l)]));
+      cheapest[l.n] ? fmt.n((l.mtok * scale(c)) / cheapest[l.n], 2) + ' ×' : '–', l.perhour == null ? '–' : Math.round(l.perhour).toLocaleString('en'), fmt.pct(l.hit), fmt.pct(l.util), l.penalty == null ? '–' : fmt.n(l.penalty, 1) + ' ×', verdictCell(maths.judge(c, l, w), l)]));
     const premium = has.filter((c) => c.theta).map((c) => {
       const b = maths.best(c, w);
       const full = (maths.price(c, w) * c.gpus * 1e6) / c.theta;
@@ -129,19 +132,19 @@ function verdictCell(v, l) {
 }
 
 // hero is the answer.
-function hero(best, can, w, own) {
+function hero(best, can, w) {
   const c = best.combo;
   const next = can.find((o) => o.combo.hw !== c.hw || o.combo.gpus !== c.gpus || model(o.combo) !== model(c));
   const real = c.source === 'measured' ? null : can.find((o) => o.combo.source === 'measured') || can.find((o) => o.combo.source === 'imported' && c.source !== 'imported');
-  const slo = w.slo || c.slo;
+  const slo = maths.limits(c, w);
   return h('div', { class: 'hero' },
-    h('p', { class: 'q' }, `${people(state.team)} who work through a coding agent, ${c.slo.pct} first token within ${slo.ttft} s, ${c.slo.pct} speed at least ${slo.tps} tok/s`),
+    h('p', { class: 'q' }, `${people(state.team)} who work through a coding agent, ${slo.pct} first token within ${slo.ttft} s, ${slo.pct} speed at least ${slo.tps} tok/s`),
     h('h2', {}, `${best.servers > 1 ? best.servers + ' servers of ' : ''}${server(c)} with ${model(c)}: `, h('span', { class: 'price' }, `${fmt.usd(best.perDev)} per dev-month`)),
     h('ul', {},
       h('li', {}, source(c.source)),
       h('li', {}, h('b', {}, 'Serves '), `${people(best.capacity)}${w.duty ? ` at ${fmt.pct(w.duty)} duty` : ''}`),
       h('li', {}, h('b', {}, 'In all '), `${fmt.usd(best.perMonth)} a month`),
-      h('li', {}, h('b', {}, 'How sure '), sureness(best.level, best.sure, own)),
+      h('li', {}, h('b', {}, 'How sure '), sureness(best.level, best.sure, maths.own(c, w))),
       h('li', {}, link({ view: 'runs', run: best.level.run }, 'the evidence'))),
     best.but.length ? h('p', { class: 'note' }, `It holds at ${best.level.n}, but did not at ${best.but.join(', ')}: measure these again.`) : null,
     next ? h('p', { class: 'note' }, h('b', {}, 'Next best: '), `${next.servers > 1 ? next.servers + ' servers of ' : ''}${server(next.combo)} with ${model(next.combo)}, ${fmt.usd(next.perDev)} per dev-month `, source(next.combo.source)) : null,
