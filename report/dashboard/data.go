@@ -99,7 +99,7 @@ type level struct {
 	MeanTPS  *float64       `json:"mean,omitempty"`
 	TTFT90   *float64       `json:"ttft90,omitempty"`
 	TPS90    *float64       `json:"tps90,omitempty"`
-	MTok     *float64       `json:"mtok,omitempty"`
+	MTok     *float64       `json:"mtok,omitempty"` // USD per million tokens where a GPU hour costs 1
 	MTokOut  *float64       `json:"mtokout,omitempty"`
 	PerHour  *float64       `json:"perhour,omitempty"` // tokens
 	Hit      *float64       `json:"hit,omitempty"`
@@ -176,7 +176,7 @@ func combos(files []report.File, runs []run) []combo {
 		}
 		for _, l := range g.Levels {
 			last := l.From[len(l.From)-1].Report
-			out := merged(l)
+			out := merged(l, c.GPUs)
 			out.Run, out.Use = place[last], use(last, l.Devs)
 			c.Levels = append(c.Levels, out)
 		}

@@ -37,14 +37,15 @@ func lightLevels(all []report.Level) []report.Level {
 }
 
 // merged is one team size over its runs.
-func merged(c report.CombinedLevel) level {
+func merged(c report.CombinedLevel, gpus int) level {
 	l := c.Level
 	out := level{
 		N: l.Devs, Holds: l.HoldsSLO, Sure: l.HoldsSLOCertain, Valid: l.Valid, Why: l.Verdict,
 		Limits: l.Harness != nil && l.Harness.Limited, MeanTPS: l.MeanTPS, TTFT90: l.P90TTFT, TPS90: l.P90TPS,
-		MTok: l.CostPerMTok, MTokOut: l.CostPerMTokOutput, PerHour: l.TokensPerHour, Hit: l.PrefixCacheHitRate,
+		PerHour: l.TokensPerHour, Hit: l.PrefixCacheHitRate,
 		Util: l.Utilization, Penalty: l.UnderutilizationPenalty, OK: l.AgentsOK, Stopped: l.Stopped,
 	}
+	out.MTok, out.MTokOut = atOneDollar(l, gpus)
 	out.judge(c)
 	if l.InvalidReason != "" && out.Valid != nil && !*out.Valid {
 		out.Why = l.InvalidReason
@@ -192,6 +193,50 @@ func figuresOf(l report.Level) figures {
 		f.TTFT, f.TPS = l.P99TTFT, l.P99TPS
 	}
 	return f
+}
+
+// atOneDollar is what a million tokens, and a million of output, would cost if a
+// GPU hour cost a dollar, nil where that is not known: the page multiplies it by
+// whatever price it is asked about. Of a level that was merged it is the mean, as
+// the report's is; what the GPUs cost when each part was measured plays no role.
+func atOneDollar(l report.Level, gpus int) (all, output *float64) {
+	if l.Repeats != nil && len(l.Repeats.Levels) > 0 {
+		var alls, outputs []*float64
+		for _, one := range l.Repeats.Levels {
+			a, o := atOneDollar(one, gpus)
+			alls, outputs = append(alls, a), append(outputs, o)
+		}
+		return mean(alls), mean(outputs)
+	}
+	if l.TokensPerHour == nil {
+		return nil, nil
+	}
+	perHour := slo.CostPerHour(1, gpus)
+	if v, ok := slo.CostPerMTok(perHour, *l.TokensPerHour); ok {
+		all = &v
+	}
+	switch t := l.ServerTokens; {
+	case t != nil && t.Generation > 0 && t.Prompt >= 0:
+		if v, ok := slo.CostPerMTok(perHour, *l.TokensPerHour*float64(t.Generation)/float64(t.Prompt+t.Generation)); ok {
+			output = &v
+		}
+	case all != nil && l.CostPerMTok != nil && *l.CostPerMTok > 0 && l.CostPerMTokOutput != nil:
+		v := *all * *l.CostPerMTokOutput / *l.CostPerMTok
+		output = &v
+	}
+	return all, output
+}
+
+// mean is nil where a value is.
+func mean(values []*float64) *float64 {
+	sum := 0.0
+	for _, v := range values {
+		if v == nil {
+			return nil
+		}
+		sum += *v / float64(len(values))
+	}
+	return &sum
 }
 
 // narrow adds the intervals of whichever window is the narrower one.

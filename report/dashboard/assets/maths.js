@@ -57,6 +57,25 @@ const maths = {
     return p == null ? combo.price : p;
   },
 
+  // what a million tokens cost that cost v where a GPU hour costs a dollar.
+  mtok(combo, v, w) {
+    return v == null ? null : v * maths.price(combo, w);
+  },
+
+  // how many times the cheapest price of a token a level's is, among those of its
+  // benchmark, source and N: what was measured is not held against a simulation.
+  overCheapest(combos, w) {
+    const key = (c, l) => [c.bench, c.source, l.n].join(' ');
+    const least = {};
+    for (const c of combos) {
+      for (const l of c.levels) {
+        const v = maths.mtok(c, l.mtok, w);
+        if (v != null && l.valid !== false) least[key(c, l)] = Math.min(least[key(c, l)] ?? Infinity, v);
+      }
+    }
+    return (c, l) => (least[key(c, l)] > 0 && l.mtok != null ? maths.mtok(c, l.mtok, w) / least[key(c, l)] : null);
+  },
+
   logs: [0],
   logFact(k) {
     for (let i = maths.logs.length; i <= k; i++) maths.logs.push(maths.logs[i - 1] + Math.log(i));

@@ -61,28 +61,26 @@ const views = {
   },
 
   tokens(combos, w) {
-    const scale = (c) => (c.price > 0 ? maths.price(c, w) / c.price : 1);
     const has = combos.filter((c) => c.levels.some((l) => l.mtok != null));
     if (!has.length) return [h('section', {}, h('h2', {}, 'Tokens'), h('p', {}, 'No run here counted tokens at the server.'))];
-    const cheapest = {};
-    for (const c of has) for (const l of c.levels) if (l.mtok != null && l.valid !== false) cheapest[l.n] = Math.min(cheapest[l.n] ?? Infinity, l.mtok * scale(c));
-    const rows = has.flatMap((c) => c.levels.filter((l) => l.mtok != null).map((l) => [nameOf(c), String(l.n), fmt.usd(l.mtok * scale(c)), fmt.usd(l.mtokout == null ? null : l.mtokout * scale(c)),
-      cheapest[l.n] ? fmt.n((l.mtok * scale(c)) / cheapest[l.n], 2) + ' ×' : '–', l.perhour == null ? '–' : Math.round(l.perhour).toLocaleString('en'), fmt.pct(l.hit), fmt.pct(l.util), l.penalty == null ? '–' : fmt.n(l.penalty, 1) + ' ×', verdictCell(maths.judge(c, l, w), l)]));
+    const over = maths.overCheapest(has, w);
+    const rows = has.flatMap((c) => c.levels.filter((l) => l.mtok != null).map((l) => [nameOf(c), String(l.n), fmt.usd(maths.mtok(c, l.mtok, w)), fmt.usd(maths.mtok(c, l.mtokout, w)),
+      times(over(c, l), 2), l.perhour == null ? '–' : Math.round(l.perhour).toLocaleString('en'), fmt.pct(l.hit), fmt.pct(l.util), times(l.penalty, 1), verdictCell(maths.judge(c, l, w), l)]));
     const premium = has.filter((c) => c.theta).map((c) => {
       const b = maths.best(c, w);
       const full = (maths.price(c, w) * c.gpus * 1e6) / c.theta;
-      const at = b && b.level.mtokout != null ? b.level.mtokout * scale(c) : null;
-      return [nameOf(c), b ? String(b.level.n) : '–', fmt.usd(at), fmt.usd(full), at ? fmt.n(at / full, 2) + ' ×' : '–'];
+      const at = b ? maths.mtok(c, b.level.mtokout, w) : null;
+      return [nameOf(c), b ? String(b.level.n) : '–', fmt.usd(at), fmt.usd(full), times(at ? at / full : null, 2)];
     });
     return [
       h('div', { class: 'pair' },
-        overN('A million output tokens', 'Dollars per million output tokens over the number of agents; the table has the numbers.', has, (c, l) => ({ y: l.mtokout == null ? null : l.mtokout * scale(c) }), { log: true, unit: '$ per million output tokens', ticks: fmt.usd, say: (p) => fmt.usd(p.y) }),
-        overN('A million tokens, prompts and cached ones included', 'Dollars per million tokens over the number of agents; the table has the numbers.', has, (c, l) => ({ y: l.mtok == null ? null : l.mtok * scale(c) }), { log: true, unit: '$ per million tokens', ticks: fmt.usd, say: (p) => fmt.usd(p.y) })),
+        overN('A million output tokens', 'Dollars per million output tokens over the number of agents; the table has the numbers.', has, (c, l) => ({ y: maths.mtok(c, l.mtokout, w) }), { log: true, unit: '$ per million output tokens', ticks: fmt.usd, say: (p) => fmt.usd(p.y) }),
+        overN('A million tokens, prompts and cached ones included', 'Dollars per million tokens over the number of agents; the table has the numbers.', has, (c, l) => ({ y: maths.mtok(c, l.mtok, w) }), { log: true, unit: '$ per million tokens', ticks: fmt.usd, say: (p) => fmt.usd(p.y) })),
       has.some((c) => c.levels.some((l) => l.util != null))
         ? overN('Utilization of the saturated throughput', 'Utilization in percent over the number of agents; the table has the numbers.', has, (c, l) => ({ y: l.util == null ? null : 100 * l.util }), { unit: '%', say: (p) => fmt.n(p.y, 0) + ' %' }) : null,
       legend(),
       has.some((c) => c.source === 'imported') ? h('p', { class: 'note' }, 'Imported utilizations follow the original lab’s counts, in which cache hits were counted at every attempt to schedule a request; some exceed 100 %.') : null,
-      h('section', {}, table('Per-token economics', ['combination', '#N', '#$/MTok', '#$/MTok output', '#over the cheapest at N', '#tokens/h', '#cache hits', '#utilization', '#penalty', 'holds'], rows)),
+      h('section', {}, table('Per-token economics', ['combination', '#N', '#$/MTok', '#$/MTok output', '#over the cheapest of its source at N', '#tokens/h', '#cache hits', '#utilization', '#penalty', 'holds'], rows)),
       premium.length ? h('section', {}, table('The SLO’s price: a token at the largest team that holds, against the saturated server', ['combination', '#largest N', '#$/MTok output there', '#saturated', '#premium'], premium)) : null,
     ];
   },
@@ -124,6 +122,7 @@ const views = {
   },
 };
 
+const times = (v, d) => (v == null ? '–' : fmt.n(v, d) + ' ×');
 const wrapped = (text) => h('span', { class: 'wrapped' }, text);
 function verdictCell(v, l) {
   if (l.valid === false) return h('span', { class: 'bad' }, 'not valid');
