@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -35,8 +36,11 @@ type shown struct {
 		Levels                           []json.RawMessage
 		Runs                             []int
 	}
-	Runs []struct{ ID, Path string }
-	Bad  []struct{ Path, Why string }
+	Runs []struct {
+		ID, Path string
+		Levels   []int
+	}
+	Bad []struct{ Path, Why string }
 }
 
 var dataElement = regexp.MustCompile(`(?s)<script type="application/json" id="data">(.*?)</script>`)
@@ -208,6 +212,70 @@ func TestRunsAreCombined(t *testing.T) {
 	}
 	if c.Source != "simulated" || len(c.Runs) != 2 || page.Runs[c.Runs[0]].ID != "20270101-000001" || l.N != 8 || len(l.Parts) != 2 || l.Valid == nil || *l.Valid {
 		t.Errorf("%+v, level %+v", c, l)
+	}
+}
+
+// A run lists what it measured, whichever run a level of the combination is shown
+// from.
+func TestARunHasItsOwnLevels(t *testing.T) {
+	page := pageOf(t, []report.Level{measured(1, 30)}, []report.Level{measured(1, 31)})
+	for _, r := range page.Runs {
+		if len(r.Levels) != 1 || r.Levels[0] != 4 {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
+// A folder that is a link is the folder that it leads to.
+func TestALinkedFolder(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, "a", sample(t))
+	link := filepath.Join(t.TempDir(), "results")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	_, page, err := write(t, link, dashboard.Options{})
+	if err != nil || len(page.Runs) != 1 || page.Runs[0].Path != "a/report.json" {
+		t.Errorf("%+v, %v", page.Runs, err)
+	}
+}
+
+// A long time series is thinned out; its peaks stay.
+func TestPeaksStay(t *testing.T) {
+	dir := t.TempDir()
+	r := sample(t)
+	put(t, dir, "a", r)
+	const seconds = 601 // six a point, and one left over
+	lines := []string{"t_s,running,waiting,kv_usage,generation_tokens"}
+	for i := range seconds {
+		line := fmt.Sprintf("%d,4,0,0.2,10", i+1)
+		switch i {
+		case 101: // in the middle of a group
+			line = fmt.Sprintf("%d,9,5,0.2,10", i+1)
+		case seconds - 1:
+			line = fmt.Sprintf("%d,4,0,0.9,10", i+1)
+		}
+		lines = append(lines, line)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "a", r.ByDevs[0].Series), []byte(strings.Join(lines, "\n")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	html, _, err := write(t, dir, dashboard.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`"running":(\[[^]]*\]),"waiting":(\[[^]]*\]),"kv":(\[[^]]*\])`).FindStringSubmatch(html)
+	if found == nil {
+		t.Fatal("there is no series")
+	}
+	for i, want := range []float64{9, 5, 0.9} {
+		var values []float64
+		if err := json.Unmarshal([]byte(found[i+1]), &values); err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.Max(values); got != want || len(values) > 120 {
+			t.Errorf("%d values, at most %g, want %g", len(values), got, want)
+		}
 	}
 }
 

@@ -130,6 +130,7 @@ type run struct {
 	CostBasis string   `json:"basis,omitempty"`
 	Truncated string   `json:"trunc,omitempty"`
 	Combo     int      `json:"combo"`
+	Levels    []int    `json:"levels,omitempty"` // its own team sizes
 }
 
 // use is what the server counted in a level of a report.
