@@ -299,6 +299,56 @@ func countRuns(all []report.Combined) (n int) {
 	return n
 }
 
+// What is provisional, open, or divided by people who are not always at work, says
+// so in every view.
+func TestRealBrowserMarks(t *testing.T) {
+	dir := t.TempDir()
+	put := func(i int, hw string, source report.Source, usd float64, l report.Level) {
+		r := sample(t)
+		r.RunID, r.Hardware, r.Source, r.PriceUSDPerGPUHour = fmt.Sprintf("20270101-00000%d", i), hw, source, usd
+		r.ByDevs = []report.Level{l}
+		put(t, dir, fmt.Sprint(i), r)
+	}
+	pending, open, failed := measured(1, 30), measured(1, 30), measured(1, 30)
+	pending.Valid, pending.Gates, pending.HoldsSLOCertain = nil, report.GatesPending, false
+	open.HoldsSLOCertain = false
+	failed.HoldsSLO, failed.Verdict = false, "does not hold while all 4 were at work"
+	put(0, "cheap", report.Simulated, 1, pending)
+	put(1, "next", report.Measured, 2, open)
+	put(2, "failed", report.Measured, 0.1, failed)
+	put(3, "next", report.Measured, 2, open)
+	steps := []step{
+		{"do": "open", "name": "open"}, {"do": "text", "name": "hero", "on": ".hero"}, {"do": "text", "name": "said", "on": "#said"}, {"do": "rows", "name": "answer", "on": "main"},
+		{"do": "click", "on": "[data-view=cost]"}, {"do": "rows", "name": "cost", "on": "main section"},
+		{"do": "click", "on": "[data-view=runs]"}, {"do": "rows", "name": "runs", "on": "main"},
+		{"do": "open", "name": "what if", "hash": "#ttft=100"}, {"do": "rows", "name": "relaxed", "on": "main"},
+		{"do": "open", "name": "duty", "hash": "#duty=0.25&view=cost"}, {"do": "text", "name": "duty cost", "on": "main"}, {"do": "rows", "name": "duty rows", "on": "main section"},
+		{"do": "open", "name": "duty answer", "hash": "#duty=0.25&team=4"}, {"do": "text", "name": "duty hero", "on": ".hero"},
+	}
+	saw := drive(t, page(t, dir), steps)
+	has := func(name string, want ...string) {
+		t.Helper()
+		for _, w := range want {
+			if !strings.Contains(string(saw[name]), w) {
+				t.Errorf("%s does not say %q:\n%s", name, w, saw[name])
+			}
+		}
+	}
+	has("hero", "provisional: its work is not judged yet; open", "Next best: 2 servers of 1 × next", "(not certain)", "Cheapest that was measured: 2 servers of 1 × next")
+	has("said", "simulated; provisional; not certain")
+	has("answer", "yes ?, pending", "2 measurements")
+	has("cost", "holds to 4 (provisional; not certain)", "holds to 4 (not certain)")
+	has("relaxed", "no, not recomputed", "not recomputed: does not hold while all 4")
+	for _, r := range rows(t, saw["runs"]) {
+		if r[4] != "4" {
+			t.Errorf("run %q does not list its level", r)
+		}
+	}
+	n := people(t, 4, 0.25)
+	has("duty cost", "at 25 % duty", "developers")
+	has("duty rows", fmt.Sprint(n), usd(2*730/float64(n)))
+}
+
 // The control: what the driver is to find, it finds.
 func TestRealBrowserFindsFaults(t *testing.T) {
 	good, err := os.ReadFile(page(t, committed))

@@ -90,13 +90,20 @@ function figure(title, says, config, tall) {
   });
   return box;
 }
+// the team sizes that an axis has room to name: labels must not touch.
+function roomFor(ns, scale) {
+  const log = scale.type === 'logarithmic';
+  const at = (n) => (log ? Math.log(n) : n);
+  const room = (30 * (at(ns[ns.length - 1]) - at(ns[0]))) / (scale.chart.width - 90);
+  return ns.reduceRight((kept, n) => (kept.length && at(kept[0]) - at(n) < room ? kept : [n, ...kept]), []);
+}
 // overN is a chart of a figure over the team size, a line per combination.
 function overN(title, says, combos, y, options) {
   const w = what();
   const sets = combos.map((c) => {
     const points = c.levels.map((l) => ({ level: l, v: maths.judge(c, l, w), p: y(c, l, w) })).filter((q) => q.p && q.p.y != null && q.p.y > 0);
     return {
-      label: nameOf(c), points: true, data: points.map((q) => ({ x: q.level.n, ...q.p, holds: q.v.holds, valid: q.level.valid })),
+      label: nameOf(c), points: true, data: points.map((q) => ({ x: q.level.n, ...q.p, said: words.beside(q.v, q.level) })),
       borderColor: colour(c), borderDash: DASH[c.source] || [], borderWidth: 2, tension: 0,
       pointStyle: points.map((q) => (q.v.holds ? MARK[c.source] || 'circle' : 'crossRot')),
       pointRadius: points.map((q) => (q.v.holds ? 6 : 7)), pointHoverRadius: 9,
@@ -110,13 +117,13 @@ function overN(title, says, combos, y, options) {
     options: {
       limits: options.limits, parsing: true,
       scales: {
-        x: { type: ns.length && ns[ns.length - 1] > 8 * ns[0] ? 'logarithmic' : 'linear', title: { text: 'agents at work at once (N)' }, ticks: { callback: (v) => (Number.isInteger(v) ? v : null), autoSkip: true, autoSkipPadding: 6, maxRotation: 0 }, afterBuildTicks: (s) => { s.ticks = ns.map((value) => ({ value })); } },
+        x: { type: ns.length && ns[ns.length - 1] > 8 * ns[0] ? 'logarithmic' : 'linear', title: { text: 'agents at work at once (N)' }, ticks: { callback: (v) => (Number.isInteger(v) ? v : null), autoSkip: true, autoSkipPadding: 6, maxRotation: 0 }, afterBuildTicks: (s) => { s.ticks = roomFor(ns, s).map((value) => ({ value })); } },
         y: { type: options.log ? 'logarithmic' : 'linear', beginAtZero: !options.log, title: { text: options.unit }, ...(options.log ? { ticks: { callback: round(options.ticks || String) } } : {}) },
       },
       plugins: {
         tooltip: { callbacks: {
           title: (items) => `N = ${items[0].raw.x}`,
-          label: (i) => `${i.dataset.label}: ${options.say(i.raw)}${i.raw.valid === false ? ', not valid' : i.raw.holds ? '' : ', does not hold'}`,
+          label: (i) => `${i.dataset.label}: ${options.say(i.raw)}, ${i.raw.said}`,
         } },
       },
     },

@@ -32,7 +32,7 @@ const maths = {
     if (level.denied) return { holds: false, sure: false, kept: true };
     const parts = (level.parts || [level]).map((p) => maths.part(p, slo));
     const holds = parts.every((v) => v.holds);
-    return { holds, sure: holds ? parts.every((v) => v.sure) : parts.some((v) => !v.holds && v.sure), kept: parts.some((v) => v.kept) };
+    return { holds, sure: holds ? parts.every((v) => v.sure) : parts.some((v) => !v.holds && v.sure), kept: parts.some((v) => v.kept), fails: parts.filter((v) => !v.holds).length };
   },
 
   // the limits that a combination is judged by: what is asked for, else its own.
@@ -102,6 +102,11 @@ const maths = {
       else high = mid;
     }
     return low;
+  },
+
+  // what one of the people costs in a month for whom n agents at work are enough.
+  perDevMonth(combo, n, w) {
+    return maths.perMonth(combo, w) / maths.people(n, w.duty);
   },
 
   // the level that a combination is good for: the largest that holds with a real

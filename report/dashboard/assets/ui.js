@@ -81,15 +81,6 @@ function h(tag, attrs, ...kids) {
   return e;
 }
 const source = (s) => h('span', { class: 'source ' + s }, h('span', { 'aria-hidden': 'true' }, GLYPH[s] || '?'), ' ' + (s || 'unknown'));
-// how sure a verdict is, in words.
-function sureness(l, sure, own) {
-  if (l.valid === null) return 'provisional: its work is not judged yet';
-  const parts = [sure ? 'certain by the bounds' : 'open: the bounds straddle a limit'];
-  if (own && l.share != null) parts.push(`${l.share > 0.99 ? 'over 99' : Math.round(100 * l.share)} % of resampled windows hold`);
-  if (l.parts) parts.push(`${l.parts.length} measurements${l.cv && l.cv.median_tps != null ? `, speed varies by ${l.cv.median_tps / 10} %` : ''}`);
-  if (l.machine) parts.push('limited by the load generator');
-  return parts.join('; ');
-}
 // a table; columns that begin with # are numbers.
 function table(caption, head, rows, attrs) {
   const numeric = head.map((t) => t.startsWith('#'));

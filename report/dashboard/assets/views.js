@@ -7,17 +7,17 @@ const views = {
     const differ = distinct(judged).length > 1;
     const best = can[0];
     const said = best
-      ? `${people(state.team)}: ${server(best.combo)} with ${model(best.combo)}, ${fmt.usd(best.perDev)} per developer and month (${best.combo.source || 'source unknown'})`
+      ? `${people(state.team)}: ${servers(best)} with ${model(best.combo)}, ${fmt.usd(best.perDev)} per developer and month (${[best.combo.source || 'source unknown', ...words.marks(best, best.level)].join('; ')})`
       : `Nothing that was ${state.off.length ? 'chosen' : 'tried'} serves ${people(state.team)}`;
     say(said);
     const parts = [best ? hero(best, can, w) : nothing(combos)];
     const rows = can.map((o, i) => ({ class: i === 0 ? 'won' : null, cells: [
-      link({ view: 'runs', run: o.level.run }, `${o.servers > 1 ? o.servers + ' servers of ' : ''}${server(o.combo)}`), fmt.usd(o.perDev), source(o.combo.source), model(o.combo), fmt.usd(o.perMonth), String(o.capacity), fmt.s(o.level.ttft), fmt.n(o.level.tps), ...(differ ? [words.limits(maths.limits(o.combo, w))] : []), verdictCell(o, o.level), wrapped(sureness(o.level, o.sure, maths.own(o.combo, w)) + (o.but.length ? `; but not for ${o.but.join(', ')}` : '')),
+      link({ view: 'runs', run: o.level.run }, `${servers(o)}`), fmt.usd(o.perDev), source(o.combo.source), model(o.combo), fmt.usd(o.perMonth), String(o.capacity), fmt.s(o.level.ttft), fmt.n(o.level.tps), ...(differ ? [words.limits(maths.limits(o.combo, w))] : []), verdictCell({ ...o, holds: true }, o.level), wrapped(words.sureness(o, o.level, maths.own(o.combo, w))),
     ] }));
     for (const c of cannot) {
       const l = [...c.levels].reverse().find((x) => x.valid !== false) || c.levels[c.levels.length - 1];
       const v = l && maths.judge(c, l, w), own = maths.own(c, w);
-      rows.push({ class: 'no', cells: [l ? link({ view: 'runs', run: l.run }, server(c)) : server(c), '–', source(c.source), model(c), fmt.usd(maths.perMonth(c, w)), '–', fmt.s(l && l.ttft), fmt.n(l && l.tps), ...(differ ? [words.limits(maths.limits(c, w))] : []), l ? verdictCell(v, l) : 'nothing measured', wrapped(l ? (own || l.valid === false ? l.why : `at ${people(l.n)}`) : '')] });
+      rows.push({ class: 'no', cells: [l ? link({ view: 'runs', run: l.run }, server(c)) : server(c), '–', source(c.source), model(c), fmt.usd(maths.perMonth(c, w)), '–', fmt.s(l && l.ttft), fmt.n(l && l.tps), ...(differ ? [words.limits(maths.limits(c, w))] : []), l ? verdictCell(v, l) : 'nothing measured', wrapped(l ? words.why(v, l, own) : '')] });
     }
     parts.push(h('section', {}, table(`All that was tried, the cheapest for ${people(state.team)} first`,
       ['hardware', '#$/dev-month', 'source', 'model', '#$/month', '#serves', '#TTFT', '#tok/s', ...(differ ? ['limits'] : []), 'holds', 'how sure'], rows),
@@ -27,18 +27,25 @@ const views = {
   },
 
   cost(combos, w) {
-    const rows = combos.flatMap((c) => c.levels.map((l) => ({ class: maths.judge(c, l, w).holds ? null : 'no', cells: [nameOf(c), String(l.n), fmt.usd(maths.perMonth(c, w) / l.n), verdictCell(maths.judge(c, l, w), l)] })));
+    const duty = w.duty ? `, at ${fmt.pct(w.duty)} duty` : '';
+    const who = (n) => (w.duty ? [String(maths.people(n, w.duty))] : []);
+    const head = w.duty ? ['#developers'] : [];
+    const rows = combos.flatMap((c) => c.levels.map((l) => {
+      const v = maths.judge(c, l, w);
+      return { class: v.holds ? null : 'no', cells: [nameOf(c), String(l.n), ...who(l.n), fmt.usd(maths.perDevMonth(c, l.n, w)), verdictCell(v, l)] };
+    }));
     const edges = combos.map((c) => {
       const b = maths.best(c, w);
       const fails = c.levels.filter((l) => l.valid !== false && !maths.judge(c, l, w).holds && (!b || l.n > b.level.n)).map((l) => l.n);
-      return [nameOf(c), b ? `holds to ${b.level.n}` : 'never holds', fails.length ? `stops holding at ${Math.min(...fails)}` : 'its limit was not met', b ? fmt.usd(maths.perMonth(c, w) / b.level.n) : '–'];
+      return [nameOf(c), b ? `holds to ${b.level.n}${words.bracket(words.marks(b, b.level))}` : 'never holds', fails.length ? `stops holding at ${Math.min(...fails)}` : 'its limit was not met', ...(b ? who(b.level.n) : head.map(() => '–')), b ? fmt.usd(maths.perDevMonth(c, b.level.n, w)) : '–'];
     });
     return [
-      overN('$/dev-month over the team size', `Cost per developer and month over the number of agents for ${combos.length} combinations; the table has the numbers.`, combos,
-        (c, l) => ({ y: maths.perMonth(c, w) / l.n }), { log: true, unit: '$/dev-month', ticks: fmt.usd, say: (p) => fmt.usd(p.y) }),
+      overN(`$/dev-month over the agents at work${duty}`, `Cost per developer and month${duty} over the number of agents for ${combos.length} combinations; the table has the numbers.`, combos,
+        (c, l) => ({ y: maths.perDevMonth(c, l.n, w) }), { log: true, unit: `$/dev-month${duty}`, ticks: fmt.usd, say: (p) => fmt.usd(p.y) }),
+      w.duty ? h('p', { class: 'note' }, `N agents at work at once are enough for more developers, whose agents each work ${fmt.pct(w.duty)} of the time: the cost is divided by those.`) : null,
       legend(),
-      h('section', {}, table('Where each stops holding', ['combination', 'holds', 'stops', '#$/dev-month there'], edges)),
-      h('section', {}, h('details', {}, h('summary', {}, 'Every point'), table('$/dev-month', ['combination', '#N', '#$/dev-month', 'holds'], rows))),
+      h('section', {}, table('Where each stops holding', ['combination', 'holds', 'stops', ...head, `#$/dev-month there${duty}`], edges)),
+      h('section', {}, h('details', {}, h('summary', {}, 'Every point'), table(`$/dev-month${duty}`, ['combination', '#N', ...head, '#$/dev-month', 'holds'], rows))),
     ];
   },
 
@@ -79,6 +86,7 @@ const views = {
       has.some((c) => c.levels.some((l) => l.util != null))
         ? overN('Utilization of the saturated throughput', 'Utilization in percent over the number of agents; the table has the numbers.', has, (c, l) => ({ y: l.util == null ? null : 100 * l.util }), { unit: '%', say: (p) => fmt.n(p.y, 0) + ' %' }) : null,
       legend(),
+      w.duty ? h('p', { class: 'note' }, 'What a token costs does not depend on the duty cycle: it is that of the load that was measured.') : null,
       has.some((c) => c.source === 'imported') ? h('p', { class: 'note' }, 'Imported utilizations follow the original lab’s counts, in which cache hits were counted at every attempt to schedule a request; some exceed 100 %.') : null,
       h('section', {}, table('Per-token economics', ['combination', '#N', '#$/MTok', '#$/MTok output', '#over the cheapest of its source at N', '#tokens/h', '#cache hits', '#utilization', '#penalty', 'holds'], rows)),
       premium.length ? h('section', {}, table('The SLO’s price: a token at the largest team that holds, against the saturated server', ['combination', '#largest N', '#$/MTok output there', '#saturated', '#premium'], premium)) : null,
@@ -96,7 +104,7 @@ const views = {
     const ns = [...new Set([1, ...Array.from({ length: 40 }, (_, i) => Math.max(1, Math.round(((i + 1) * most) / 40)))])];
     const pick = h('select', { id: 'pick', onchange: (e) => { writeState({ combo: e.target.value }); render(); } }, offers.map((x) => h('option', { value: nameOf(x.combo), selected: x === o }, nameOf(x.combo))));
     return [
-      h('section', {}, h('label', { class: 'pick' }, 'Compare ', pick), h('p', { class: 'note' }, `Priced as this server counted the tokens of ${l.n} agents that were always busy${w.duty ? `, of which each person’s is at work for ${fmt.pct(w.duty)} of ${hours} h a month` : `, for ${hours} h a month`}. `, source(c.source))),
+      h('section', {}, h('label', { class: 'pick' }, 'Compare ', pick), h('p', { class: 'note' }, `Priced as this server counted the tokens of ${l.n} agents that were always busy${w.duty ? `, of which each person’s is at work for ${fmt.pct(w.duty)} of ${hours} h a month` : `, for ${hours} h a month`}. `, source(c.source), words.bracket(words.marks(o, l)))),
       figure('What a team costs in a month', 'Dollars per month over the number of developers, this server’s steps against the lines of the APIs; the table has the break-even points.', {
         type: 'line',
         data: { datasets: [
@@ -117,17 +125,17 @@ const views = {
   runs(combos) {
     if (state.run != null) return runView(state.run);
     const rows = combos.flatMap((c) => c.runs.map((i) => ({ c, r: data.runs[i], i }))).sort((a, b) => b.r.id.localeCompare(a.r.id))
-      .map(({ c, r, i }) => [link({ run: i }, r.id), server(c), model(c), source(c.source), c.levels.filter((l) => l.run === i || c.runs.length === 1).map((l) => l.n).join(', ') || '–', fmt.usd(r.cost ?? null), r.trunc ? h('span', { class: 'bad' }, r.trunc) : 'whole']);
+      .map(({ c, r, i }) => [link({ run: i }, r.id), server(c), model(c), source(c.source), (r.levels || []).join(', ') || '–', fmt.usd(r.cost ?? null), r.trunc ? h('span', { class: 'bad' }, r.trunc) : 'whole']);
     return [h('section', {}, table(`${rows.length} runs`, ['run', 'hardware', 'model', 'source', 'levels', '#pod cost', 'came to its end'], rows))];
   },
 };
 
 const times = (v, d) => (v == null ? '–' : fmt.n(v, d) + ' ×');
+const servers = (o) => (o.servers > 1 ? o.servers + ' servers of ' : '') + server(o.combo);
 const wrapped = (text) => h('span', { class: 'wrapped' }, text);
 function verdictCell(v, l) {
-  if (l.valid === false) return h('span', { class: 'bad' }, 'not valid');
-  if (!v.holds) return h('span', { class: 'bad' }, v.sure ? 'no' : 'no ?');
-  return h('span', { class: v.sure ? 'yes' : 'open' }, v.sure ? 'yes' : 'yes ?');
+  const [look, text] = words.verdict(v, l);
+  return h('span', { class: look }, text);
 }
 
 // hero is the answer.
@@ -138,16 +146,16 @@ function hero(best, can, w) {
   const slo = maths.limits(c, w);
   return h('div', { class: 'hero' },
     h('p', { class: 'q' }, `${people(state.team)} who work through a coding agent, ${slo.pct} first token within ${slo.ttft} s, ${slo.pct} speed at least ${slo.tps} tok/s`),
-    h('h2', {}, `${best.servers > 1 ? best.servers + ' servers of ' : ''}${server(c)} with ${model(c)}: `, h('span', { class: 'price' }, `${fmt.usd(best.perDev)} per dev-month`)),
+    h('h2', {}, `${servers(best)} with ${model(c)}: `, h('span', { class: best.sure && best.level.valid !== null ? 'price' : 'price open' }, `${fmt.usd(best.perDev)} per dev-month`)),
     h('ul', {},
       h('li', {}, source(c.source)),
       h('li', {}, h('b', {}, 'Serves '), `${people(best.capacity)}${w.duty ? ` at ${fmt.pct(w.duty)} duty` : ''}`),
       h('li', {}, h('b', {}, 'In all '), `${fmt.usd(best.perMonth)} a month`),
-      h('li', {}, h('b', {}, 'How sure '), sureness(best.level, best.sure, maths.own(c, w))),
+      h('li', {}, h('b', {}, 'How sure '), words.sureness({ ...best, but: [] }, best.level, maths.own(c, w))),
       h('li', {}, link({ view: 'runs', run: best.level.run }, 'the evidence'))),
     best.but.length ? h('p', { class: 'note' }, `It holds at ${best.level.n}, but did not at ${best.but.join(', ')}: measure these again.`) : null,
-    next ? h('p', { class: 'note' }, h('b', {}, 'Next best: '), `${next.servers > 1 ? next.servers + ' servers of ' : ''}${server(next.combo)} with ${model(next.combo)}, ${fmt.usd(next.perDev)} per dev-month `, source(next.combo.source)) : null,
-    real ? h('p', { class: 'note' }, h('b', {}, real.combo.source === 'measured' ? 'Cheapest that was measured: ' : 'Cheapest on a real GPU, by others: '), `${server(real.combo)} with ${model(real.combo)}, ${fmt.usd(real.perDev)} per dev-month`) : null);
+    next ? h('p', { class: 'note' }, h('b', {}, 'Next best: '), `${servers(next)} with ${model(next.combo)}, ${fmt.usd(next.perDev)} per dev-month `, source(next.combo.source), words.bracket(words.marks(next, next.level))) : null,
+    real ? h('p', { class: 'note' }, h('b', {}, real.combo.source === 'measured' ? 'Cheapest that was measured: ' : 'Cheapest on a real GPU, by others: '), `${servers(real)} with ${model(real.combo)}, ${fmt.usd(real.perDev)} per dev-month${words.bracket(words.marks(real, real.level))}`) : null);
 }
 function nothing(combos) {
   return h('div', { class: 'hero' }, h('h2', {}, combos.length ? `No combination here holds the SLO at any team size that was tried.` : 'There is no report to show.'),

@@ -6,7 +6,10 @@ const fmt = {
   n: (v, d = 1) => (v == null ? '–' : v.toLocaleString('en', { minimumFractionDigits: d, maximumFractionDigits: d })),
   pct: (v) => (v == null ? '–' : Math.round(100 * v) + ' %'),
   s: (v) => (v == null ? '–' : v < 10 ? v.toFixed(2) + ' s' : v.toFixed(1) + ' s'),
-  time: (s) => (s < 60 ? Math.round(s) + ' s' : Math.floor(s / 60) + ' min ' + String(Math.round(s % 60)).padStart(2, '0') + ' s'),
+  time(seconds) {
+    const s = Math.round(seconds);
+    return s < 60 ? s + ' s' : Math.floor(s / 60) + ' min ' + String(s % 60).padStart(2, '0') + ' s';
+  },
   range: (b, d = 0) => (!b ? '' : b[1] < 0 ? `over ${+b[0].toFixed(d)}` : `${+b[0].toFixed(d)}–${+b[1].toFixed(d)}`),
 };
 const server = (c) => `${c.gpus} × ${c.hw}`;
@@ -29,6 +32,36 @@ const words = {
     const count = {};
     for (const c of combos) count[key(c)] = (count[key(c)] || 0) + 1;
     return new Map(combos.map((c) => [c, short(c) + (count[key(c)] > 1 ? ', ' + words.limits(c.slo) : mixed ? ', ' + c.slo.pct : '')]));
+  },
+  // what a verdict that holds should not be read without.
+  marks: (v, l) => [
+    l.valid === null ? 'provisional' : '', v.sure ? '' : 'not certain', l.machine ? 'limited by the load generator' : '',
+    v.but && v.but.length ? `but not for ${v.but.join(', ')}` : '',
+  ].filter(Boolean),
+  bracket: (marks) => (marks.length ? ` (${marks.join('; ')})` : ''),
+  // a verdict in a word or two, and how it is shown.
+  verdict(v, l) {
+    if (l.valid === false) return ['bad', 'not valid'];
+    if (!v.holds) return ['bad', v.kept ? 'no, not recomputed' : v.sure ? 'no' : 'no ?'];
+    return [v.sure && l.valid !== null ? 'yes' : 'open', (v.sure ? 'yes' : 'yes ?') + (l.valid === null ? ', pending' : '')];
+  },
+  // the same beside a figure.
+  beside: (v, l) => (l.valid === false ? 'not valid' : v.holds ? ['holds', ...words.marks(v, l)].join(', ') : 'does not hold' + (v.kept ? ', not recomputed' : v.sure ? '' : ', not certain')),
+  // how sure a verdict is; own: it is the report's.
+  sureness(v, l, own) {
+    const parts = [v.sure ? 'certain by the bounds' : 'open: the bounds straddle a limit'];
+    if (l.valid === null) parts.unshift('provisional: its work is not judged yet');
+    if (own && l.share != null) parts.push(`${l.share > 0.99 ? 'over 99' : Math.round(100 * l.share)} % of resampled windows hold`);
+    if (l.parts) parts.push(`${l.parts.length} measurements${l.cv && l.cv.median_tps != null ? `, whose speed varies by ${l.cv.median_tps / 10} %` : ''}`);
+    if (l.machine) parts.push('limited by the load generator');
+    if (v.but && v.but.length) parts.push(`but not for ${v.but.join(', ')}`);
+    return parts.join('; ');
+  },
+  // why a level does not hold; the report's reason is that of its own limits.
+  why(v, l, own) {
+    if (own || l.valid === false) return l.why;
+    if (v.kept) return 'not recomputed: ' + l.why;
+    return `at ${people(l.n)}` + (l.parts ? `: ${v.fails} of ${l.parts.length} measurements do not hold` : '');
   },
   // the lines of a limit in a chart, each with whose it is; none where there would
   // be too many to read. judged are the limits of each combination.
