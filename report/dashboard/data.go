@@ -157,12 +157,10 @@ func combos(files []report.File, runs []run) []combo {
 		r := g.Latest
 		c := combo{
 			Benchmark: g.Benchmark, Family: g.Family, Quant: g.Quant, Hardware: g.Hardware, GPUs: g.GPUs, Source: string(g.Source),
-			Price: r.PriceUSDPerGPUHour, PriceAsOf: r.PriceAsOf, PriceFrom: r.PriceSource, Hours: r.HoursPerMonth, MaxLen: r.MaxModelLen,
+			Price: r.PriceUSDPerGPUHour, PriceAsOf: r.PriceAsOf, PriceFrom: r.PriceSource, MaxLen: r.MaxModelLen,
 			SLO: limits{r.SLO.MaxTTFT, r.SLO.MinTPS, cmp.Or(r.SLO.Percentile, "p50")},
 		}
-		if c.Hours == 0 {
-			c.Hours = slo.HoursPerMonth
-		}
+		c.Hours = cmp.Or(r.HoursPerMonth, slo.HoursPerMonth) // of the latest
 		if r.ThetaMax != nil {
 			c.Theta = &r.ThetaMax.OutputTokensPerHour
 		}

@@ -61,8 +61,9 @@ func TestNamesAndLinesSayWhichLimits(t *testing.T) {
 	var got []struct {
 		Names []string
 		Lines [][]any
+		Apart []string
 	}
-	ask(t, `(c) => ({ Names: [...words.names(c).values()], Lines: words.lines(c, c.map((x) => x.slo), 'ttft', (v) => v + ' s') })`, [][]combo{
+	ask(t, `(c) => ({ Apart: words.apart(c.map((x) => x.slo)), Names: [...words.names(c).values()], Lines: words.lines(c, c.map((x) => x.slo), 'ttft', (v) => v + ' s') })`, [][]combo{
 		{comboOf("l4", "p50", 10, 20), comboOf("l40s", "p50", 10, 20)},
 		{comboOf("l4", "p50", 10, 20), comboOf("l4", "p50", 2, 20), comboOf("l40s", "p50", 10, 20)},
 		{comboOf("l4", "p50", 10, 20), comboOf("l40s", "p90", 10, 20)},
@@ -72,6 +73,11 @@ func TestNamesAndLinesSayWhichLimits(t *testing.T) {
 	for i, want := range [][]string{{l4, l40s}, {l4 + ", p50 ≤ 10 s, ≥ 20 tok/s", l4 + ", p50 ≤ 2 s, ≥ 20 tok/s", l40s}, {l4 + ", p50", l40s + ", p90"}} {
 		if !slices.Equal(got[i].Names, want) {
 			t.Errorf("names %q, want %q", got[i].Names, want)
+		}
+	}
+	for i, want := range [][]string{nil, {"≤ 10 s", "≤ 2 s", "≤ 10 s"}, {"p50", "p90"}} {
+		if !slices.Equal(got[i].Apart, want) {
+			t.Errorf("apart %q, want %q", got[i].Apart, want)
 		}
 	}
 	for i, want := range [][]string{{"SLO: 10 s"}, {"SLO of 2 of 3: 10 s", "SLO of 1 × l4: 2 s"}, {"SLO of 1 × l4: p50 10 s", "SLO of 1 × l40s: p90 10 s"}, {}} {

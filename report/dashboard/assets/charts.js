@@ -56,8 +56,8 @@ const limitLines = {
       ctx.lineTo(chartArea.right, y);
       ctx.stroke();
       ctx.font = '12px system-ui, sans-serif';
-      ctx.textAlign = 'right';
-      ctx.fillText(text, chartArea.right - 4, y - 5);
+      ctx.textAlign = 'left'; // most curves pass it on the right
+      ctx.fillText(text, chartArea.left + 4, y - 5);
       ctx.restore();
     }
   },
@@ -69,6 +69,11 @@ const round = (say) => (v) => {
   return [1, 2, 5].some((n) => Math.abs(lead - n) < 1e-6) ? say(v) : '';
 };
 
+// a legend of lines without marks shows how each is drawn.
+const lines = {
+  pointStyleWidth: 28,
+  generateLabels: (chart) => Chart.defaults.plugins.legend.labels.generateLabels(chart).map((l) => ({ ...l, lineDash: chart.data.datasets[l.datasetIndex].borderDash || [] })),
+};
 // figure is a chart in its place, with a caption.
 function figure(title, says, config, tall) {
   const canvas = h('canvas', { role: 'img', 'aria-label': says });
@@ -84,7 +89,7 @@ function figure(title, says, config, tall) {
       options: {
         animation: false, responsive: true, maintainAspectRatio: false, ...o,
         scales: Object.fromEntries(Object.entries(o.scales || {}).map(([k, a]) => [k, axis(a)])),
-        plugins: { ...o.plugins, legend: { display: !(o.plugins && o.plugins.legend && o.plugins.legend.display === false), position: 'bottom', labels: { color: text, usePointStyle: true, boxHeight: 7 } } },
+        plugins: { ...o.plugins, legend: { display: !(o.plugins && o.plugins.legend && o.plugins.legend.display === false), position: 'bottom', labels: { color: text, usePointStyle: true, boxHeight: 7, ...(config.data.datasets.every((d) => d.pointStyle === 'line') ? lines : {}) } } },
       },
     }));
   });

@@ -3,8 +3,8 @@
 const views = {
   answer(combos, w) {
     const { can, cannot } = maths.rank(combos, state.team, w);
-    const judged = combos.map((c) => words.limits(maths.limits(c, w)));
-    const differ = distinct(judged).length > 1;
+    const apart = words.apart(combos.map((c) => maths.limits(c, w)));
+    const limit = (c) => (apart ? [apart[combos.indexOf(c)]] : []);
     const best = can[0];
     const said = best
       ? `${people(state.team)}: ${servers(best)} with ${model(best.combo)}, ${fmt.usd(best.perDev)} per developer and month (${[best.combo.source || 'source unknown', ...words.marks(best, best.level)].join('; ')})`
@@ -12,16 +12,16 @@ const views = {
     say(said);
     const parts = [best ? hero(best, can, w) : nothing(combos)];
     const rows = can.map((o, i) => ({ class: i === 0 ? 'won' : null, cells: [
-      link({ view: 'runs', run: o.level.run }, `${servers(o)}`), fmt.usd(o.perDev), source(o.combo.source), model(o.combo), fmt.usd(o.perMonth), String(o.capacity), fmt.s(o.level.ttft), fmt.n(o.level.tps), ...(differ ? [words.limits(maths.limits(o.combo, w))] : []), verdictCell({ ...o, holds: true }, o.level), wrapped(words.sureness(o, o.level, maths.own(o.combo, w))),
+      link({ view: 'runs', run: o.level.run }, `${servers(o)}`), fmt.usd(o.perDev), source(o.combo.source), model(o.combo), fmt.usd(o.perMonth), String(o.capacity), fmt.s(o.level.ttft), fmt.n(o.level.tps), ...limit(o.combo), verdictCell({ ...o, holds: true }, o.level), wrapped(words.sureness(o, o.level, maths.own(o.combo, w))),
     ] }));
     for (const c of cannot) {
       const l = [...c.levels].reverse().find((x) => x.valid !== false) || c.levels[c.levels.length - 1];
       const v = l && maths.judge(c, l, w), own = maths.own(c, w);
-      rows.push({ class: 'no', cells: [l ? link({ view: 'runs', run: l.run }, server(c)) : server(c), '–', source(c.source), model(c), fmt.usd(maths.perMonth(c, w)), '–', fmt.s(l && l.ttft), fmt.n(l && l.tps), ...(differ ? [words.limits(maths.limits(c, w))] : []), l ? verdictCell(v, l) : 'nothing measured', wrapped(l ? words.why(v, l, own) : '')] });
+      rows.push({ class: 'no', cells: [l ? link({ view: 'runs', run: l.run }, server(c)) : server(c), '–', source(c.source), model(c), fmt.usd(maths.perMonth(c, w)), '–', fmt.s(l && l.ttft), fmt.n(l && l.tps), ...limit(c), l ? verdictCell(v, l) : 'nothing measured', wrapped(l ? words.why(v, l, own) : '')] });
     }
     parts.push(h('section', {}, table(`All that was tried, the cheapest for ${people(state.team)} first`,
-      ['hardware', '#$/dev-month', 'source', 'model', '#$/month', '#serves', '#TTFT', '#tok/s', ...(differ ? ['limits'] : []), 'holds', 'how sure'], rows),
-    differ ? h('p', { class: 'note' }, `Not all of these are judged by the same limits: the column “limits” has each one’s. What if … judges all by the same.`) : null,
+      ['hardware', '#$/dev-month', 'source', 'model', '#$/month', '#serves', '#TTFT', '#tok/s', ...(apart ? ['limits'] : []), 'holds', 'how sure'], rows),
+    apart ? h('p', { class: 'note' }, `Not all of these are judged by the same limits: the column “limits” has what differs. What if … judges all by the same.`) : null,
     h('p', { class: 'note' }, 'A team below what a server holds pays for the whole server; a larger one takes several. TTFT and tok/s are those of the SLO’s percentile at the largest team that holds.')));
     return parts;
   },
@@ -51,9 +51,9 @@ const views = {
 
   speed(combos, w) {
     const judged = combos.map((c) => maths.limits(c, w));
-    const differ = distinct(judged.map(words.limits)).length > 1;
+    const apart = words.apart(judged);
     const pct = distinct(judged.map((l) => l.pct)).length > 1 ? 'each one’s own percentile' : judged.length ? judged[0].pct : 'p50';
-    const rows = combos.flatMap((c) => c.levels.map((l) => [nameOf(c), String(l.n), fmt.s(l.ttft), l.ttftb ? fmt.range(l.ttftb, 2) : '–', fmt.n(l.tps), l.tpsb ? fmt.range(l.tpsb) : '–', l.ctps ? fmt.range(l.ctps, 1) : '–', fmt.n(l.mean), fmt.s(l.ttft90), fmt.n(l.tps90), ...(differ ? [words.limits(maths.limits(c, w))] : []), verdictCell(maths.judge(c, l, w), l)]));
+    const rows = combos.flatMap((c, i) => c.levels.map((l) => [nameOf(c), String(l.n), fmt.s(l.ttft), l.ttftb ? fmt.range(l.ttftb, 2) : '–', fmt.n(l.tps), l.tpsb ? fmt.range(l.tpsb) : '–', l.ctps ? fmt.range(l.ctps, 1) : '–', fmt.n(l.mean), fmt.s(l.ttft90), fmt.n(l.tps90), ...(apart ? [apart[i]] : []), verdictCell(maths.judge(c, l, w), l)]));
     return [
       h('div', { class: 'pair' },
         overN(`Speed of a stream, ${pct}`, `Tokens per second of one stream (${pct}) over the number of agents; the table has the numbers.`, combos, (c, l) => ({ y: l.tps, bounds: l.tpsb, interval: l.ctps }),
@@ -61,8 +61,8 @@ const views = {
         overN(`Time to first token, ${pct}`, `Seconds to the first token (${pct}) over the number of agents; the table has the numbers.`, combos, (c, l) => ({ y: l.ttft, bounds: l.ttftb, interval: l.cttft }),
           { log: true, unit: 's', limits: words.lines(combos, judged, 'ttft', (v) => `at most ${v} s`), say: (p) => fmt.s(p.y) })),
       legend(),
-      differ ? h('p', { class: 'note' }, 'Not all of these are judged by the same limits: a line says whose it is, where there are few, and the column “limits” has each one’s. What if … judges all by the same.') : null,
-      h('section', {}, table('Latency and speed', ['combination', '#N', `#TTFT, ${pct}`, '#bounds, s', `#tok/s, ${pct}`, '#bounds', '#95 % interval', '#mean tok/s', '#TTFT p90', '#tok/s p90', ...(differ ? ['limits'] : []), 'holds'], rows),
+      apart ? h('p', { class: 'note' }, 'Not all of these are judged by the same limits: a line says whose it is, where there are few, and the column “limits” has what differs. What if … judges all by the same.') : null,
+      h('section', {}, table('Latency and speed', ['combination', '#N', `#TTFT, ${pct}`, '#bounds, s', `#tok/s, ${pct}`, '#bounds', '#95 % interval', '#mean tok/s', '#TTFT p90', '#tok/s p90', ...(apart ? ['limits'] : []), 'holds'], rows),
         h('p', { class: 'note' }, 'The server counts in buckets: a quantile lies somewhere within its bounds. The mean speed is exact.')),
     ];
   },
@@ -87,7 +87,7 @@ const views = {
         ? overN('Utilization of the saturated throughput', 'Utilization in percent over the number of agents; the table has the numbers.', has, (c, l) => ({ y: l.util == null ? null : 100 * l.util }), { unit: '%', say: (p) => fmt.n(p.y, 0) + ' %' }) : null,
       legend(),
       w.duty ? h('p', { class: 'note' }, 'What a token costs does not depend on the duty cycle: it is that of the load that was measured.') : null,
-      has.some((c) => c.source === 'imported') ? h('p', { class: 'note' }, 'Imported utilizations follow the original lab’s counts, in which cache hits were counted at every attempt to schedule a request; some exceed 100 %.') : null,
+      has.some((c) => c.source === 'imported') ? h('p', { class: 'note' }, 'Imported utilizations follow the original lab’s counts, in which cache hits were counted at every attempt to schedule a request; some exceed 100\u00a0%.') : null,
       h('section', {}, table('Per-token economics', ['combination', '#N', '#$/MTok', '#$/MTok output', '#over the cheapest of its source at N', '#tokens/h', '#cache hits', '#utilization', '#penalty', 'holds'], rows)),
       premium.length ? h('section', {}, table('The SLO’s price: a token at the largest team that holds, against the saturated server', ['combination', '#largest N', '#$/MTok output there', '#saturated', '#premium'], premium)) : null,
     ];
@@ -108,8 +108,8 @@ const views = {
       figure('What a team costs in a month', 'Dollars per month over the number of developers, this server’s steps against the lines of the APIs; the table has the break-even points.', {
         type: 'line',
         data: { datasets: [
-          { label: 'this server', data: ns.map((n) => ({ x: n, y: Math.ceil(n / o.capacity) * month })), stepped: 'before', borderColor: css('--text'), borderWidth: 3, pointRadius: 0 },
-          ...lines.map((x, i) => ({ label: `${x.a.name} ${x.a.model}`, data: ns.map((n) => ({ x: n, y: n * x.dev })), borderColor: css('--c' + (i % PALETTE)), borderDash: [[], [6, 3], [2, 2], [8, 2, 2, 2]][i % 4], borderWidth: 2, pointRadius: 0 })),
+          { label: 'this server', data: ns.map((n) => ({ x: n, y: Math.ceil(n / o.capacity) * month })), stepped: 'before', pointStyle: 'line', borderColor: css('--text'), borderWidth: 3, pointRadius: 0 },
+          ...lines.map((x, i) => ({ label: `${x.a.name} ${x.a.model}`, data: ns.map((n) => ({ x: n, y: n * x.dev })), borderColor: css('--c' + (i % PALETTE)), borderDash: [[], [6, 3], [2, 2], [8, 2, 2, 2]][i % 4], borderWidth: 2, pointStyle: 'line', pointRadius: 0 })),
         ] },
         options: { scales: { x: { type: 'linear', min: 1, title: { text: w.duty ? 'developers' : 'developers, each always at work' } }, y: { type: 'logarithmic', title: { text: '$ a month' }, ticks: { callback: round(fmt.usd) } } },
           plugins: { tooltip: { callbacks: { title: (i) => people(i[0].raw.x), label: (i) => `${i.dataset.label}: ${fmt.usd(i.raw.y)}` } } } },

@@ -18,6 +18,13 @@ const people = (n) => `${n} developer${n === 1 ? '' : 's'}`;
 const distinct = (all) => [...new Set(all)];
 const words = {
   limits: (l) => `${l.pct} ≤ ${l.ttft} s, ≥ ${l.tps} tok/s`,
+  // of the limits of several, what each has that not all have; nothing where they
+  // are all the same.
+  apart(judged) {
+    const parts = judged.map((l) => [l.pct, `≤ ${l.ttft} s`, `≥ ${l.tps} tok/s`]);
+    const differs = [0, 1, 2].filter((i) => distinct(parts.map((p) => p[i])).length > 1);
+    return differs.length ? parts.map((p) => differs.map((i) => p[i]).join(', ')) : null;
+  },
   // values that may differ, for the hint of an empty field.
   hint(values) {
     const all = distinct(values).sort((a, b) => a - b);
