@@ -250,7 +250,7 @@ func TestPeaksStay(t *testing.T) {
 	for i := range seconds {
 		line := fmt.Sprintf("%d,4,0,0.2,10", i+1)
 		switch i {
-		case 101: // in the middle of a group
+		case 100: // in the middle of a group
 			line = fmt.Sprintf("%d,9,5,0.2,10", i+1)
 		case seconds - 1:
 			line = fmt.Sprintf("%d,4,0,0.9,10", i+1)
