@@ -95,11 +95,15 @@ func TestWhatIsNotRecomputedStays(t *testing.T) {
 	invalid.Valid, invalid.HoldsSLO = &no, false
 	stopped := measured(1, 18)
 	stopped.Stopped, stopped.Valid = "the verdict was clear", nil
+	after := report.Merge([]report.Level{measured(1, 30), measured(2, 31)}) // and then it failed as a whole
+	after.HoldsSLO = false
 	for name, c := range map[string]struct {
 		levels []report.Level
 		want   verdict
 	}{
+		"failed as a whole":     {[]report.Level{after}, verdict{Kept: true}},
 		"failed elsewhere":      {[]report.Level{never}, verdict{Kept: true}},
+		"beside a slow one":     {[]report.Level{never, measured(1, 18)}, verdict{Kept: true}},
 		"one of two":            {[]report.Level{measured(1, 30), never}, verdict{Kept: true}},
 		"invalid":               {[]report.Level{invalid}, verdict{Kept: true}},
 		"stopped":               {[]report.Level{stopped}, verdict{Kept: true}},
