@@ -38,7 +38,7 @@ type Options struct {
 // error, which wraps it; the page is whole all the same, and the error's other
 // causes are those of w.
 func Write(w io.Writer, dir string, o Options) (reports int, err error) {
-	paths, err := find(dir)
+	dir, paths, err := find(dir)
 	if err != nil {
 		return 0, err
 	}
@@ -61,7 +61,11 @@ func Write(w io.Writer, dir string, o Options) (reports int, err error) {
 		}
 		r := f.report
 		all = append(all, report.File{Path: f.name, Report: light(r)})
-		p.Runs = append(p.Runs, run{ID: r.RunID, Path: f.name, Date: r.Date, Cost: r.PodCostUSD, CostBasis: r.CostBasis, Truncated: r.Truncated})
+		one := run{ID: r.RunID, Path: f.name, Date: r.Date, Cost: r.PodCostUSD, CostBasis: r.CostBasis, Truncated: r.Truncated}
+		for _, l := range r.ByDevs {
+			one.Levels = append(one.Levels, l.Devs)
+		}
+		p.Runs = append(p.Runs, one)
 		details = append(details, f.detail)
 	}
 	p.Combos = combos(all, p.Runs)
@@ -73,10 +77,12 @@ func Write(w io.Writer, dir string, o Options) (reports int, err error) {
 }
 
 // find lists the reports below dir, artifacts left out: an agent may have written
-// a file of that name.
-func find(dir string) ([]string, error) {
-	var paths []string
-	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+// a file of that name. Where dir is a link, root is the folder that it leads to.
+func find(dir string) (root string, paths []string, err error) {
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return "", nil, fmt.Errorf("dashboard: %w", err)
+	}
+	err = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		switch {
 		case err != nil && path == dir:
 			return fmt.Errorf("dashboard: %w", err)
@@ -89,7 +95,7 @@ func find(dir string) ([]string, error) {
 		}
 		return nil
 	})
-	return paths, err
+	return dir, paths, err
 }
 
 // file is one report that was read.
@@ -149,7 +155,7 @@ func write(w io.Writer, p page, details [][]byte, o Options) error {
 	if err != nil {
 		return err
 	}
-	program, err := joined("maths.js", "ui.js", "charts.js", "views.js", "run.js", "app.js")
+	program, err := joined("maths.js", "words.js", "ui.js", "charts.js", "views.js", "run.js", "app.js")
 	if err != nil {
 		return err
 	}

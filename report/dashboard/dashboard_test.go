@@ -13,7 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -35,8 +35,11 @@ type shown struct {
 		Levels                           []json.RawMessage
 		Runs                             []int
 	}
-	Runs []struct{ ID, Path string }
-	Bad  []struct{ Path, Why string }
+	Runs []struct {
+		ID, Path string
+		Levels   []int
+	}
+	Bad []struct{ Path, Why string }
 }
 
 var dataElement = regexp.MustCompile(`(?s)<script type="application/json" id="data">(.*?)</script>`)
@@ -199,14 +202,79 @@ func TestRunsAreCombined(t *testing.T) {
 	}
 	c := page.Combos[1] // dev-load, simulated, after measured
 	var l struct {
-		N, Repeats, Run int
-		Valid           *bool
+		N, Run int
+		Parts  []json.RawMessage
+		Valid  *bool
 	}
 	if err := json.Unmarshal(c.Levels[1], &l); err != nil {
 		t.Fatal(err)
 	}
-	if c.Source != "simulated" || len(c.Runs) != 2 || page.Runs[c.Runs[0]].ID != "20270101-000001" || l.N != 8 || l.Repeats != 2 || l.Valid == nil || *l.Valid {
+	if c.Source != "simulated" || len(c.Runs) != 2 || page.Runs[c.Runs[0]].ID != "20270101-000001" || l.N != 8 || len(l.Parts) != 2 || l.Valid == nil || *l.Valid {
 		t.Errorf("%+v, level %+v", c, l)
+	}
+}
+
+// A run lists what it measured, whichever run a level of the combination is shown
+// from.
+func TestARunHasItsOwnLevels(t *testing.T) {
+	page := pageOf(t, []report.Level{measured(1, 30)}, []report.Level{measured(1, 31)})
+	for _, r := range page.Runs {
+		if len(r.Levels) != 1 || r.Levels[0] != 4 {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
+// A folder that is a link is the folder that it leads to.
+func TestALinkedFolder(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, "a", sample(t))
+	link := filepath.Join(t.TempDir(), "results")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	_, page, err := write(t, link, dashboard.Options{})
+	if err != nil || len(page.Runs) != 1 || page.Runs[0].Path != "a/report.json" {
+		t.Errorf("%+v, %v", page.Runs, err)
+	}
+}
+
+// A long time series is thinned out; its peaks stay.
+func TestPeaksStay(t *testing.T) {
+	dir := t.TempDir()
+	r := sample(t)
+	put(t, dir, "a", r)
+	const seconds = 601 // six a point, and one left over
+	lines := []string{"t_s,running,waiting,kv_usage,generation_tokens"}
+	for i := range seconds {
+		line := fmt.Sprintf("%d,4,0,0.2,10", i+1)
+		switch i {
+		case 100: // in the middle of a group
+			line = fmt.Sprintf("%d,9,5,0.2,10", i+1)
+		case seconds - 1:
+			line = fmt.Sprintf("%d,4,0,0.9,10", i+1)
+		}
+		lines = append(lines, line)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "a", r.ByDevs[0].Series), []byte(strings.Join(lines, "\n")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	html, _, err := write(t, dir, dashboard.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`"running":(\[[^]]*\]),"waiting":(\[[^]]*\]),"kv":(\[[^]]*\])`).FindStringSubmatch(html)
+	if found == nil {
+		t.Fatal("there is no series")
+	}
+	for i, want := range []float64{9, 5, 0.9} {
+		var values []float64
+		if err := json.Unmarshal([]byte(found[i+1]), &values); err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.Max(values); got != want || len(values) > 120 {
+			t.Errorf("%d values, at most %g, want %g", len(values), got, want)
+		}
 	}
 }
 
@@ -282,63 +350,3 @@ func TestAPageKnowsWhatItShows(t *testing.T) {
 
 // lookEvery is how often the folder is looked at.
 const lookEvery = time.Second
-
-// many makes a folder of n reports of 24 combinations.
-func many(t testing.TB, n int) string {
-	t.Helper()
-	dir := t.TempDir()
-	r := sample(t)
-	composed, err := os.ReadFile(committed + "/qwen3-coder-fp8/l40s-1gpu/dev-load/20261124-151923/composed.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cards := []string{"l4", "l40s", "a40", "a100-80gb", "h100-sxm", "h200", "b200", "rtx-4090"}
-	start := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
-	for i := range n {
-		r.RunID, r.Hardware = report.RunID(start.Add(time.Duration(i)*time.Minute)), cards[i%len(cards)]
-		r.Quant = []string{"fp8", "awq", "bf16"}[i%3]
-		r.PriceUSDPerGPUHour = 0.3 + float64(i%len(cards))/2
-		run := filepath.Join(dir, fmt.Sprintf("%04d", i))
-		if err := os.MkdirAll(run, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := r.Write(filepath.Join(run, report.FileName)); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(run, "composed.yaml"), composed, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		for _, name := range []string{"series-n4.csv", "series-n8.csv"} {
-			b, err := os.ReadFile(committed + "/qwen3-coder-fp8/l40s-1gpu/dev-load/20261124-151923/" + name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(filepath.Join(run, name), b, 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	return dir
-}
-
-// A page of a thousand reports: how long it takes, how large it is, and how much
-// of the heap it needed.
-func BenchmarkThousandReports(b *testing.B) {
-	dir := many(b, 1000)
-	var before, after runtime.MemStats
-	for b.Loop() {
-		runtime.GC()
-		runtime.ReadMemStats(&before)
-		path := filepath.Join(b.TempDir(), "d.html")
-		if n, err := dashboard.WriteFile(path, dir); n != 1000 || err != nil {
-			b.Fatal(n, err)
-		}
-		runtime.ReadMemStats(&after)
-		info, err := os.Stat(path)
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.ReportMetric(float64(info.Size())/1e6, "page-MB")
-		b.ReportMetric(float64(after.HeapSys)/1e6, "heap-MB")
-	}
-}

@@ -2,7 +2,6 @@ package dashboard
 
 import (
 	"cmp"
-	"math"
 	"slices"
 
 	"github.com/x/dail/report"
@@ -74,25 +73,33 @@ type figures struct {
 	TPSB  *[2]float64 `json:"tpsb,omitempty"`
 }
 
-// level is one team size.
+// part is what is judged anew under other limits: one measurement of one team
+// size.
+type part struct {
+	figures
+	// All is while all N were at work, null where that was too short.
+	All    *figures `json:"all,omitempty"`
+	Denied bool     `json:"denied,omitempty"` // it does not hold under any limits
+	Open   bool     `json:"open,omitempty"`   // it is not certain under any limits
+}
+
+// level is one team size. Its figures are the means of its parts.
 type level struct {
 	N      int    `json:"n"`
 	Holds  bool   `json:"holds"`
-	Sure   bool   `json:"sure"`   // the verdict does not hang on where in a bucket the truth lies
-	Valid  *bool  `json:"valid"`  // null: its work is not judged yet
-	Denied bool   `json:"denied"` // it could not hold with any limits
+	Sure   bool   `json:"sure"`  // the verdict does not hang on where in a bucket the truth lies
+	Valid  *bool  `json:"valid"` // null: its work is not judged yet
 	Limits bool   `json:"machine,omitempty"`
 	Why    string `json:"why"`
-	figures
-	// All is while all N were at work, null where that was too short.
-	All      *figures       `json:"all,omitempty"`
+	part
+	Parts    []part         `json:"parts,omitempty"` // missing where the level is its only one
 	Share    *float64       `json:"share,omitempty"` // part of the resampled windows that hold
 	ConfTTFT *[2]float64    `json:"cttft,omitempty"`
 	ConfTPS  *[2]float64    `json:"ctps,omitempty"`
 	MeanTPS  *float64       `json:"mean,omitempty"`
 	TTFT90   *float64       `json:"ttft90,omitempty"`
 	TPS90    *float64       `json:"tps90,omitempty"`
-	MTok     *float64       `json:"mtok,omitempty"`
+	MTok     *float64       `json:"mtok,omitempty"` // USD per million tokens where a GPU hour costs 1
 	MTokOut  *float64       `json:"mtokout,omitempty"`
 	PerHour  *float64       `json:"perhour,omitempty"` // tokens
 	Hit      *float64       `json:"hit,omitempty"`
@@ -100,7 +107,6 @@ type level struct {
 	Penalty  *float64       `json:"penalty,omitempty"`
 	OK       int            `json:"ok"` // agents that did real work
 	Use      *usage         `json:"use,omitempty"`
-	Repeats  int            `json:"repeats,omitempty"`
 	CV       map[string]int `json:"cv,omitempty"` // in tenths of a percent, by figure
 	Run      int            `json:"run"`          // the latest it comes from
 	Stopped  string         `json:"stopped,omitempty"`
@@ -124,31 +130,7 @@ type run struct {
 	CostBasis string   `json:"basis,omitempty"`
 	Truncated string   `json:"trunc,omitempty"`
 	Combo     int      `json:"combo"`
-}
-
-// Percentiles of an SLO.
-const (
-	p50 = "p50"
-	p90 = "p90"
-)
-
-// light is a report without what only a look at the run needs: a thousand reports
-// with all of their agents would fill the memory.
-func light(r *report.Report) *report.Report {
-	out := *r
-	out.Baseline, out.Timeline, out.Agent = nil, nil, nil
-	out.ByDevs = slices.Clone(r.ByDevs)
-	for i := range out.ByDevs {
-		l := &out.ByDevs[i]
-		if l.Harness != nil {
-			l.Harness = &report.Harness{Limited: l.Harness.Limited}
-		}
-		if l.Delivered != nil {
-			l.Delivered = &slo.Delivered{Short: l.Delivered.Short}
-		}
-		l.Perceived, l.Agents, l.Repeats, l.Notes = nil, nil, nil, nil
-	}
-	return &out
+	Levels    []int    `json:"levels,omitempty"` // its own team sizes
 }
 
 // use is what the server counted in a level of a report.
@@ -175,12 +157,10 @@ func combos(files []report.File, runs []run) []combo {
 		r := g.Latest
 		c := combo{
 			Benchmark: g.Benchmark, Family: g.Family, Quant: g.Quant, Hardware: g.Hardware, GPUs: g.GPUs, Source: string(g.Source),
-			Price: r.PriceUSDPerGPUHour, PriceAsOf: r.PriceAsOf, PriceFrom: r.PriceSource, Hours: r.HoursPerMonth, MaxLen: r.MaxModelLen,
-			SLO: limits{r.SLO.MaxTTFT, r.SLO.MinTPS, cmp.Or(r.SLO.Percentile, p50)},
+			Price: r.PriceUSDPerGPUHour, PriceAsOf: r.PriceAsOf, PriceFrom: r.PriceSource, MaxLen: r.MaxModelLen,
+			SLO: limits{r.SLO.MaxTTFT, r.SLO.MinTPS, cmp.Or(r.SLO.Percentile, "p50")},
 		}
-		if c.Hours == 0 {
-			c.Hours = slo.HoursPerMonth
-		}
+		c.Hours = cmp.Or(r.HoursPerMonth, slo.HoursPerMonth) // of the latest
 		if r.ThetaMax != nil {
 			c.Theta = &r.ThetaMax.OutputTokensPerHour
 		}
@@ -195,94 +175,11 @@ func combos(files []report.File, runs []run) []combo {
 		}
 		for _, l := range g.Levels {
 			last := l.From[len(l.From)-1].Report
-			out := merged(l)
+			out := merged(l, c.GPUs)
 			out.Run, out.Use = place[last], use(last, l.Devs)
 			c.Levels = append(c.Levels, out)
 		}
 		list = append(list, c)
 	}
 	return list
-}
-
-// merged is one team size over its runs.
-func merged(c report.CombinedLevel) level {
-	l := c.Level
-	denied := false
-	for _, f := range c.From {
-		for _, o := range f.Report.ByDevs {
-			if o.Devs == l.Devs {
-				denied = denied || o.Valid != nil && !*o.Valid || o.Stopped != "" || o.Delivered != nil && o.Delivered.Short
-			}
-		}
-	}
-	out := level{
-		N: l.Devs, Holds: l.HoldsSLO, Sure: l.HoldsSLOCertain, Valid: l.Valid, Denied: denied, Why: l.Verdict,
-		Limits: l.Harness != nil && l.Harness.Limited, figures: judged(l), MeanTPS: l.MeanTPS, TTFT90: l.P90TTFT, TPS90: l.P90TPS,
-		MTok: l.CostPerMTok, MTokOut: l.CostPerMTokOutput, PerHour: l.TokensPerHour, Hit: l.PrefixCacheHitRate,
-		Util: l.Utilization, Penalty: l.UnderutilizationPenalty, OK: l.AgentsOK, Stopped: l.Stopped,
-	}
-	if l.InvalidReason != "" && out.Valid != nil && !*out.Valid {
-		out.Why = l.InvalidReason
-	}
-	if l.Repeats != nil {
-		out.Repeats, out.CV = l.Repeats.Count, map[string]int{}
-		for _, figure := range []string{"median_tps", "mean_tps", "median_ttft", "cost_per_mtok"} {
-			if cv, ok := l.Repeats.CV[figure]; ok && !math.IsNaN(cv) {
-				out.CV[figure] = int(math.Round(1000 * cv))
-			}
-		}
-	}
-	out.narrow(l)
-	return out
-}
-
-// judged are the figures that the level's verdict is read from.
-func judged(l report.Level) figures {
-	if l.SLOPercentile == p90 {
-		return figures{l.P90TTFT, l.P90TPS, pair(l.Bounds, "p90_ttft"), pair(l.Bounds, "p90_tps")}
-	}
-	return figures{l.MedianTTFT, l.MedianTPS, pair(l.Bounds, "median_ttft"), pair(l.Bounds, "median_tps")}
-}
-
-// narrow adds the window in which all were at work, and the intervals of
-// whichever window is the narrower one.
-func (out *level) narrow(l report.Level) {
-	if l.Window == nil {
-		return
-	}
-	w := &l.Window.Whole
-	if a := l.Window.AllNActive; a != nil && a.MedianTPS != nil {
-		w = a
-		if l.SLOPercentile != p90 { // its tails are not in the report
-			out.All = &figures{a.MedianTTFT, a.MedianTPS, pair(a.Bounds, "median_ttft"), pair(a.Bounds, "median_tps")}
-		}
-	}
-	c := w.Confidence
-	if c == nil {
-		return
-	}
-	out.Share = &c.Holds
-	of := func(key string) *[2]float64 {
-		if i, ok := c.Intervals[key]; ok {
-			return &[2]float64{i.Low, i.High}
-		}
-		return nil
-	}
-	prefix := "median"
-	if l.SLOPercentile == p90 {
-		prefix = "p90"
-	}
-	out.ConfTTFT, out.ConfTPS = of(prefix+"_ttft"), of(prefix+"_tps")
-}
-
-// pair is a bound as the page has it.
-func pair(bounds map[string]report.Bound, key string) *[2]float64 {
-	b, ok := bounds[key]
-	if !ok {
-		return nil
-	}
-	if math.IsInf(b.High, 1) {
-		b.High = -1
-	}
-	return &[2]float64{b.Low, b.High}
 }

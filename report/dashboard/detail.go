@@ -208,7 +208,9 @@ func failing(g gates.Result) string {
 
 func round(v float64) float64 { return math.Round(10*v) / 10 }
 
-// thinned reads a level's time series and keeps what a picture of it needs.
+// thinned reads a level's time series and keeps what a picture of it needs: of each
+// group of lines the most that ran, waited and was in the cache, and the tokens of
+// all of it.
 // Whatever cannot be read is left out: it is beside the report, and no part of it.
 func thinned(dir, name string) *series {
 	if name == "" || filepath.Base(name) != name {
@@ -242,12 +244,12 @@ func thinned(dir, name string) *series {
 	every := (len(rows) + maxPoints - 1) / maxPoints
 	s := &series{}
 	// Counts are those of each line's own slice, so they are summed.
-	for from := 0; from+every <= len(rows); from += every {
-		group := rows[from : from+every]
-		last := group[every-1]
-		t, tokens := value(last, "t_s"), 0.0
+	for from := 0; from < len(rows); from += every {
+		group := rows[from:min(from+every, len(rows))]
+		t, tokens, running, waiting, kv := value(group[len(group)-1], "t_s"), 0.0, 0.0, 0.0, 0.0
 		for _, row := range group {
 			tokens += value(row, "generation_tokens")
+			running, waiting, kv = max(running, value(row, "running")), max(waiting, value(row, "waiting")), max(kv, value(row, "kv_usage"))
 		}
 		began := 0.0
 		if from > 0 {
@@ -257,9 +259,9 @@ func thinned(dir, name string) *series {
 			continue
 		}
 		s.T = append(s.T, round(t))
-		s.Running = append(s.Running, value(last, "running"))
-		s.Waiting = append(s.Waiting, value(last, "waiting"))
-		s.KV = append(s.KV, math.Round(1000*value(last, "kv_usage"))/1000)
+		s.Running = append(s.Running, running)
+		s.Waiting = append(s.Waiting, waiting)
+		s.KV = append(s.KV, math.Round(1000*kv)/1000)
 		s.TPS = append(s.TPS, round(tokens/(t-began)))
 	}
 	if len(s.T) == 0 {

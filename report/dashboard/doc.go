@@ -12,9 +12,11 @@
 // computes by the formulas of package slo, written again in assets/maths.js; a
 // test holds the two against each other. Runs of the same combination of
 // benchmark, model, hardware and source are merged as repeats are
-// ([report.Merge]): figures become means, the verdict is the worst. Nothing is
-// merged across sources, a level that is not valid never wins, and a figure that
-// was not measured by us says so in words and by its mark's shape.
+// ([report.Merge]): figures become means, the verdict is the worst. Under other
+// limits each measurement is judged anew, and a level that failed by something
+// that is not in the page still fails. Nothing is merged across sources, a level
+// that is not valid never wins, and a figure that was not measured by us says so in
+// words and by its mark's shape.
 //
 // Charts are drawn by Chart.js (MIT, assets/vendor): of the libraries that are
 // kept up it is the smallest that has logarithmic axes, mark shapes per point and

@@ -23,7 +23,7 @@ func ask(t *testing.T, program string, in, out any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(node, "-e", `const maths = require('./assets/maths.js'); const all = JSON.parse(require('fs').readFileSync(0)); console.log(JSON.stringify(all.map((c) => (`+program+`)(c))))`)
+	cmd := exec.Command(node, "-e", `const maths = require('./assets/maths.js'); const { fmt, words } = require('./assets/words.js'); const all = JSON.parse(require('fs').readFileSync(0)); console.log(JSON.stringify(all.map((c) => (`+program+`)(c))))`)
 	cmd.Stdin = bytes.NewReader(data)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs

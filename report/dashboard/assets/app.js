@@ -23,16 +23,15 @@ function controls() {
 }
 function whatIf() {
   const of = shown();
-  const own = usualSLO(of);
   const field = (id, text, value, hint, set, attrs) => h('label', {}, text, h('input', { type: 'number', id, min: 0, step: 'any', value: value ?? '', placeholder: hint, ...attrs, oninput: (e) => { const v = e.target.value === '' ? null : Number(e.target.value); if (v === null || (isFinite(v) && v >= 0)) { set(v); changed(); render(); } } }));
   const prices = {};
-  for (const c of of) prices[c.hw] = c.price;
+  for (const c of of) (prices[c.hw] ||= []).push(c.price);
   document.getElementById('whatif-form').replaceChildren(
-    field('wi-hours', 'Hours a month', state.hours, String(of[0] ? of[0].hours : 730), (v) => writeState({ hours: v || null }), { max: 744 }),
+    field('wi-hours', 'Hours a month', state.hours, words.hint(of.map((c) => c.hours)), (v) => writeState({ hours: v || null }), { max: 744 }),
     field('wi-duty', 'Duty cycle, %', state.duty == null ? null : +(100 * state.duty).toFixed(4), '100', (v) => writeState({ duty: v ? Math.min(1, v / 100) : null }), { max: 100 }),
-    field('wi-ttft', 'First token within, s', state.ttft, String(own.ttft), (v) => writeState({ ttft: v })),
-    field('wi-tps', 'At least, tok/s', state.tps, String(own.tps), (v) => writeState({ tps: v })),
-    ...Object.keys(prices).sort().map((hw) => field('wi-price-' + hw, `$/h of a ${hw}`, state.price[hw], prices[hw].toFixed(2), (v) => { const p = { ...state.price }; if (v === null) delete p[hw]; else p[hw] = v; writeState({ price: p }); })),
+    field('wi-ttft', 'First token within, s', state.ttft, words.hint(of.map((c) => c.slo.ttft)), (v) => writeState({ ttft: v })),
+    field('wi-tps', 'At least, tok/s', state.tps, words.hint(of.map((c) => c.slo.tps)), (v) => writeState({ tps: v })),
+    ...Object.keys(prices).sort().map((hw) => field('wi-price-' + hw, `$/h of a ${hw}`, state.price[hw], words.hint(prices[hw].map((p) => p.toFixed(2))), (v) => { const p = { ...state.price }; if (v === null) delete p[hw]; else p[hw] = v; writeState({ price: p }); })),
     h('button', { type: 'button', id: 'wi-reset', onclick: () => { writeState({ hours: null, duty: null, ttft: null, tps: null, price: {} }); build(); } }, 'As measured'));
   changed();
 }

@@ -10,7 +10,8 @@ const css = (name) => getComputedStyle(document.documentElement).getPropertyValu
 const PALETTE = 8;
 // a combination keeps its colour whatever is filtered away.
 const colour = (c) => css('--c' + (data.combos.indexOf(c) % PALETTE));
-const nameOf = (c) => `${server(c)}, ${model(c)} (${c.source || 'unknown'})`;
+const NAMES = words.names(data.combos);
+const nameOf = (c) => NAMES.get(c);
 
 // draws what is known of a point's spread: thin, the bounds; thick, the interval.
 const spread = {
@@ -55,8 +56,8 @@ const limitLines = {
       ctx.lineTo(chartArea.right, y);
       ctx.stroke();
       ctx.font = '12px system-ui, sans-serif';
-      ctx.textAlign = 'right';
-      ctx.fillText(text, chartArea.right - 4, y - 5);
+      ctx.textAlign = 'left'; // most curves pass it on the right
+      ctx.fillText(text, chartArea.left + 4, y - 5);
       ctx.restore();
     }
   },
@@ -68,6 +69,11 @@ const round = (say) => (v) => {
   return [1, 2, 5].some((n) => Math.abs(lead - n) < 1e-6) ? say(v) : '';
 };
 
+// a legend of lines without marks shows how each is drawn.
+const lines = {
+  pointStyleWidth: 28,
+  generateLabels: (chart) => Chart.defaults.plugins.legend.labels.generateLabels(chart).map((l) => ({ ...l, lineDash: chart.data.datasets[l.datasetIndex].borderDash || [] })),
+};
 // figure is a chart in its place, with a caption.
 function figure(title, says, config, tall) {
   const canvas = h('canvas', { role: 'img', 'aria-label': says });
@@ -83,19 +89,26 @@ function figure(title, says, config, tall) {
       options: {
         animation: false, responsive: true, maintainAspectRatio: false, ...o,
         scales: Object.fromEntries(Object.entries(o.scales || {}).map(([k, a]) => [k, axis(a)])),
-        plugins: { ...o.plugins, legend: { display: !(o.plugins && o.plugins.legend && o.plugins.legend.display === false), position: 'bottom', labels: { color: text, usePointStyle: true, boxHeight: 7 } } },
+        plugins: { ...o.plugins, legend: { display: !(o.plugins && o.plugins.legend && o.plugins.legend.display === false), position: 'bottom', labels: { color: text, usePointStyle: true, boxHeight: 7, ...(config.data.datasets.every((d) => d.pointStyle === 'line') ? lines : {}) } } },
       },
     }));
   });
   return box;
 }
+// the team sizes that an axis has room to name: labels must not touch.
+function roomFor(ns, scale) {
+  const log = scale.type === 'logarithmic';
+  const at = (n) => (log ? Math.log(n) : n);
+  const room = (30 * (at(ns[ns.length - 1]) - at(ns[0]))) / (scale.chart.width - 90);
+  return ns.reduceRight((kept, n) => (kept.length && at(kept[0]) - at(n) < room ? kept : [n, ...kept]), []);
+}
 // overN is a chart of a figure over the team size, a line per combination.
 function overN(title, says, combos, y, options) {
   const w = what();
   const sets = combos.map((c) => {
-    const points = c.levels.map((l) => ({ level: l, v: maths.verdict(l, w.slo), p: y(c, l, w) })).filter((q) => q.p && q.p.y != null && q.p.y > 0);
+    const points = c.levels.map((l) => ({ level: l, v: maths.judge(c, l, w), p: y(c, l, w) })).filter((q) => q.p && q.p.y != null && q.p.y > 0);
     return {
-      label: nameOf(c), points: true, data: points.map((q) => ({ x: q.level.n, ...q.p, holds: q.v.holds, valid: q.level.valid })),
+      label: nameOf(c), points: true, data: points.map((q) => ({ x: q.level.n, ...q.p, said: words.beside(q.v, q.level) })),
       borderColor: colour(c), borderDash: DASH[c.source] || [], borderWidth: 2, tension: 0,
       pointStyle: points.map((q) => (q.v.holds ? MARK[c.source] || 'circle' : 'crossRot')),
       pointRadius: points.map((q) => (q.v.holds ? 6 : 7)), pointHoverRadius: 9,
@@ -109,13 +122,13 @@ function overN(title, says, combos, y, options) {
     options: {
       limits: options.limits, parsing: true,
       scales: {
-        x: { type: ns.length && ns[ns.length - 1] > 8 * ns[0] ? 'logarithmic' : 'linear', title: { text: 'agents at work at once (N)' }, ticks: { callback: (v) => (Number.isInteger(v) ? v : null), autoSkip: true, autoSkipPadding: 6, maxRotation: 0 }, afterBuildTicks: (s) => { s.ticks = ns.map((value) => ({ value })); } },
+        x: { type: ns.length && ns[ns.length - 1] > 8 * ns[0] ? 'logarithmic' : 'linear', title: { text: 'agents at work at once (N)' }, ticks: { callback: (v) => (Number.isInteger(v) ? v : null), autoSkip: true, autoSkipPadding: 6, maxRotation: 0 }, afterBuildTicks: (s) => { s.ticks = roomFor(ns, s).map((value) => ({ value })); } },
         y: { type: options.log ? 'logarithmic' : 'linear', beginAtZero: !options.log, title: { text: options.unit }, ...(options.log ? { ticks: { callback: round(options.ticks || String) } } : {}) },
       },
       plugins: {
         tooltip: { callbacks: {
           title: (items) => `N = ${items[0].raw.x}`,
-          label: (i) => `${i.dataset.label}: ${options.say(i.raw)}${i.raw.valid === false ? ', not valid' : i.raw.holds ? '' : ', does not hold'}`,
+          label: (i) => `${i.dataset.label}: ${options.say(i.raw)}, ${i.raw.said}`,
         } },
       },
     },

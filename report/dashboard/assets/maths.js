@@ -16,17 +16,36 @@ const maths = {
     return { holds: f.ttft <= slo.ttft && f.tps >= slo.tps, sure: false };
   },
 
-  // a level's verdict under other limits; with none, the report's own.
+  // one measurement under limits: where all were at work as well as in the whole.
+  part(p, slo) {
+    if (p.denied) return { holds: false, sure: false, kept: true };
+    const v = maths.at(p, slo), a = p.all ? maths.at(p.all, slo) : { none: true };
+    const all = a.none ? v : v.holds && !a.holds ? a : { holds: v.holds, sure: v.sure && (a.sure || !v.holds) };
+    return { holds: all.holds, sure: all.sure && !p.open };
+  },
+
+  // a level's verdict under other limits; with none, the report's own. Each of its
+  // parts must hold. kept is set where no limits change the report's.
   verdict(level, slo) {
-    if (level.valid === false) return { holds: false, sure: false };
+    if (level.valid === false) return { holds: false, sure: false, kept: true };
     if (!slo) return { holds: level.holds, sure: level.sure };
-    if (level.denied) return { holds: false, sure: false };
-    const v = maths.at(level, slo);
-    if (!level.all) return v;
-    const a = maths.at(level.all, slo);
-    if (a.none) return v;
-    if (v.holds && !a.holds) return { holds: false, sure: a.sure };
-    return { holds: v.holds, sure: v.sure && (a.sure || !v.holds) };
+    if (level.denied) return { holds: false, sure: false, kept: true };
+    const parts = (level.parts || [level]).map((p) => maths.part(p, slo));
+    const holds = parts.every((v) => v.holds);
+    return { holds, sure: holds ? parts.every((v) => v.sure) : parts.some((v) => !v.holds && v.sure), kept: parts.some((v) => v.kept), fails: parts.filter((v) => !v.holds).length };
+  },
+
+  // the limits that a combination is judged by: what is asked for, else its own.
+  limits(combo, w) {
+    return { ttft: w.ttft ?? combo.slo.ttft, tps: w.tps ?? combo.slo.tps, pct: combo.slo.pct };
+  },
+  // whether these are those of its reports.
+  own(combo, w) {
+    const l = maths.limits(combo, w);
+    return l.ttft === combo.slo.ttft && l.tps === combo.slo.tps;
+  },
+  judge(combo, level, w) {
+    return maths.verdict(level, maths.own(combo, w) ? null : maths.limits(combo, w));
   },
 
   // what a combination's GPUs cost in a month.
@@ -36,6 +55,25 @@ const maths = {
   price(combo, w) {
     const p = (w.price || {})[combo.hw];
     return p == null ? combo.price : p;
+  },
+
+  // what a million tokens cost that cost v where a GPU hour costs a dollar.
+  mtok(combo, v, w) {
+    return v == null ? null : v * maths.price(combo, w);
+  },
+
+  // how many times the cheapest price of a token a level's is, among those of its
+  // benchmark, source and N: what was measured is not held against a simulation.
+  overCheapest(combos, w) {
+    const key = (c, l) => [c.bench, c.source, l.n].join(' ');
+    const least = {};
+    for (const c of combos) {
+      for (const l of c.levels) {
+        const v = maths.mtok(c, l.mtok, w);
+        if (v != null && l.valid !== false) least[key(c, l)] = Math.min(least[key(c, l)] ?? Infinity, v);
+      }
+    }
+    return (c, l) => (least[key(c, l)] > 0 && l.mtok != null ? maths.mtok(c, l.mtok, w) / least[key(c, l)] : null);
   },
 
   logs: [0],
@@ -66,13 +104,18 @@ const maths = {
     return low;
   },
 
+  // what one of the people costs in a month for whom n agents at work are enough.
+  perDevMonth(combo, n, w) {
+    return maths.perMonth(combo, w) / maths.people(n, w.duty);
+  },
+
   // the level that a combination is good for: the largest that holds with a real
   // load. but lists smaller ones with a real load that do not.
   best(combo, w) {
     let best = null;
     const fails = [];
     for (const l of combo.levels) {
-      const v = maths.verdict(l, w.slo);
+      const v = maths.judge(combo, l, w);
       if (v.holds && l.valid !== false && (!best || l.n > best.level.n)) best = { level: l, ...v };
       if (!v.holds && l.valid !== false) fails.push(l.n);
     }

@@ -43,7 +43,7 @@ function levelView(l) {
     failing.map(({ a, g }) => h('details', {}, h('summary', {}, `agent ${a.agent}: gate ${g.id} failed`), h('pre', { tabindex: '0', 'aria-label': `output of gate ${g.id}, agent ${a.agent}` }, g.out || '(it printed nothing)'))));
 }
 function seriesView(s, name) {
-  const line = (label, values, i, axis) => ({ label, data: s.t.map((t, k) => ({ x: t, y: values[k] })), borderColor: css('--c' + i), borderDash: DASH[SOURCES[i]] || [], borderWidth: 2, pointRadius: 0, yAxisID: axis });
+  const line = (label, values, i, axis) => ({ label, data: s.t.map((t, k) => ({ x: t, y: values[k] })), borderColor: css('--c' + i), borderDash: DASH[SOURCES[i]] || [], borderWidth: 2, pointStyle: 'line', pointRadius: 0, yAxisID: axis });
   const peak = (v) => Math.max(...v);
   return h('div', { class: 'pair' },
     figure('At the server', `${name}: requests running (at most ${peak(s.running)}) and waiting (at most ${peak(s.waiting)}), and the KV cache’s use (at most ${fmt.pct(peak(s.kv))}), over time`, {

@@ -62,24 +62,8 @@ function writeState(change) {
   set('theme', state.theme);
   history.replaceState(null, '', '#' + q);
 }
-// the limits that most combinations were judged by.
-function usualSLO(combos) {
-  const count = {};
-  for (const c of combos) {
-    const k = c.slo.ttft + '/' + c.slo.tps;
-    count[k] = { n: (count[k] ? count[k].n : 0) + 1, slo: c.slo };
-  }
-  return Object.values(count).sort((a, b) => b.n - a.n).map((x) => x.slo)[0] || { ttft: 10, tps: 20 };
-}
 // what if: the formulas' parameters.
-function what() {
-  const asked = state.ttft != null || state.tps != null;
-  const own = usualSLO(shown());
-  return {
-    hours: state.hours, duty: state.duty, price: state.price,
-    slo: asked ? { ttft: state.ttft ?? own.ttft, tps: state.tps ?? own.tps } : null,
-  };
-}
+const what = () => ({ hours: state.hours, duty: state.duty, price: state.price, ttft: state.ttft, tps: state.tps });
 // the combinations that are asked about.
 function shown() {
   return data.combos.filter((c) => c.bench === state.bench && (state.smoke || c.bench !== 'smoke') &&
@@ -96,27 +80,7 @@ function h(tag, attrs, ...kids) {
   for (const kid of kids.flat()) if (kid !== null && kid !== undefined) e.append(kid);
   return e;
 }
-const fmt = {
-  usd: (v) => (v == null ? '–' : '$' + (v >= 100 || Number.isInteger(v) && v >= 1 ? Math.round(v).toLocaleString('en') : v.toFixed(v < 0.1 ? 3 : 2))),
-  n: (v, d = 1) => (v == null ? '–' : v.toLocaleString('en', { minimumFractionDigits: d, maximumFractionDigits: d })),
-  pct: (v) => (v == null ? '–' : Math.round(100 * v) + ' %'),
-  s: (v) => (v == null ? '–' : v < 10 ? v.toFixed(2) + ' s' : v.toFixed(1) + ' s'),
-  time: (s) => (s < 60 ? Math.round(s) + ' s' : Math.floor(s / 60) + ' min ' + String(Math.round(s % 60)).padStart(2, '0') + ' s'),
-  range: (b, d = 0) => (!b ? '' : b[1] < 0 ? `over ${+b[0].toFixed(d)}` : `${+b[0].toFixed(d)}–${+b[1].toFixed(d)}`),
-};
-const server = (c) => `${c.gpus} × ${c.hw}`;
-const model = (c) => `${c.family}/${c.quant}`;
 const source = (s) => h('span', { class: 'source ' + s }, h('span', { 'aria-hidden': 'true' }, GLYPH[s] || '?'), ' ' + (s || 'unknown'));
-const people = (n) => `${n} developer${n === 1 ? '' : 's'}`;
-// how sure a verdict is, in words.
-function sureness(l, sure, own) {
-  if (l.valid === null) return 'provisional: its work is not judged yet';
-  const parts = [sure ? 'certain by the bounds' : 'open: the bounds straddle a limit'];
-  if (own && l.share != null) parts.push(`${l.share > 0.99 ? 'over 99' : Math.round(100 * l.share)} % of resampled windows hold`);
-  if (l.repeats > 1) parts.push(`${l.repeats} runs`);
-  if (l.machine) parts.push('limited by the load generator');
-  return parts.join('; ');
-}
 // a table; columns that begin with # are numbers.
 function table(caption, head, rows, attrs) {
   const numeric = head.map((t) => t.startsWith('#'));

@@ -1,0 +1,116 @@
+package dashboard_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/x/dail/report"
+	"github.com/x/dail/report/dashboard"
+)
+
+// many makes a folder of n reports of 24 combinations.
+func many(t testing.TB, n int) string {
+	t.Helper()
+	dir := t.TempDir()
+	r := sample(t)
+	composed, err := os.ReadFile(committed + "/qwen3-coder-fp8/l40s-1gpu/dev-load/20261124-151923/composed.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cards := []string{"l4", "l40s", "a40", "a100-80gb", "h100-sxm", "h200", "b200", "rtx-4090"}
+	start := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
+	for i := range n {
+		r.RunID, r.Hardware = report.RunID(start.Add(time.Duration(i)*time.Minute)), cards[i%len(cards)]
+		r.Quant = []string{"fp8", "awq", "bf16"}[i%3]
+		r.PriceUSDPerGPUHour = 0.3 + float64(i%len(cards))/2
+		run := filepath.Join(dir, fmt.Sprintf("%04d", i))
+		if err := os.MkdirAll(run, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Write(filepath.Join(run, report.FileName)); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(run, "composed.yaml"), composed, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"series-n4.csv", "series-n8.csv"} {
+			b, err := os.ReadFile(committed + "/qwen3-coder-fp8/l40s-1gpu/dev-load/20261124-151923/" + name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(run, name), b, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return dir
+}
+
+// A page of a thousand reports: how long it takes, how large it is, and how much
+// of the heap it needed.
+func BenchmarkThousandReports(b *testing.B) {
+	dir := many(b, 1000)
+	var before, after runtime.MemStats
+	for b.Loop() {
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		path := filepath.Join(b.TempDir(), "d.html")
+		if n, err := dashboard.WriteFile(path, dir); n != 1000 || err != nil {
+			b.Fatal(n, err)
+		}
+		runtime.ReadMemStats(&after)
+		info, err := os.Stat(path)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(info.Size())/1e6, "page-MB")
+		b.ReportMetric(float64(after.HeapSys)/1e6, "heap-MB")
+	}
+}
+
+// A thousand reports: made within 3 s and 300 MB, opened within 2 s, and every
+// answer within 2 s.
+func TestRealBrowserThousandReports(t *testing.T) {
+	if os.Getenv("DAIL_REAL") == "" {
+		t.Skip("SKIP: drives a headless Chromium; make test-real installs and runs it")
+	}
+	dir := many(t, 1000)
+	path := filepath.Join(t.TempDir(), "d.html")
+	runtime.GC()
+	began := time.Now()
+	if n, err := dashboard.WriteFile(path, dir); n != 1000 || err != nil {
+		t.Fatal(n, err)
+	}
+	took := time.Since(began)
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	t.Logf("made in %v with %d MB from the system", took, m.Sys/1e6)
+	if took > 3*time.Second || m.Sys > 300e6 {
+		t.Errorf("made in %v with %d MB", took, m.Sys/1e6)
+	}
+	steps := []step{{"do": "open", "name": "open"}}
+	for _, v := range views {
+		steps = append(steps, step{"do": "time", "name": v, "on": "[data-view=" + v + "]"})
+	}
+	steps = append(steps, step{"do": "time", "name": "run", "on": "main tbody a"}, step{"do": "text", "name": "foot", "on": "footer"})
+	saw := drive(t, path, steps)
+	for _, name := range append([]string{"open", "run"}, views...) {
+		var took struct{ MS float64 }
+		if err := json.Unmarshal(saw[name], &took); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s: %.0f ms", name, took.MS)
+		if took.MS > 2000 {
+			t.Errorf("%s took %.0f ms", name, took.MS)
+		}
+	}
+	if !strings.Contains(text(t, saw["foot"]), "1000 reports") {
+		t.Errorf("%s", saw["foot"])
+	}
+}
