@@ -38,7 +38,7 @@ type Options struct {
 // error, which wraps it; the page is whole all the same, and the error's other
 // causes are those of w.
 func Write(w io.Writer, dir string, o Options) (reports int, err error) {
-	dir, paths, err := find(dir)
+	paths, err := find(dir)
 	if err != nil {
 		return 0, err
 	}
@@ -77,25 +77,26 @@ func Write(w io.Writer, dir string, o Options) (reports int, err error) {
 }
 
 // find lists the reports below dir, artifacts left out: an agent may have written
-// a file of that name. Where dir is a link, root is the folder that it leads to.
-func find(dir string) (root string, paths []string, err error) {
-	if dir, err = filepath.EvalSymlinks(dir); err != nil {
-		return "", nil, fmt.Errorf("dashboard: %w", err)
-	}
-	err = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+// a file of that name.
+func find(dir string) ([]string, error) {
+	var paths []string
+	err := report.Walk(dir, func(path string, e fs.DirEntry, err error) error {
 		switch {
 		case err != nil && path == dir:
-			return fmt.Errorf("dashboard: %w", err)
+			return err
 		case err != nil:
 			return nil
-		case e.IsDir() && e.Name() == "artifacts":
+		case e.IsDir() && e.Name() == report.ArtifactsName:
 			return fs.SkipDir
 		case !e.IsDir() && e.Name() == report.FileName:
 			paths = append(paths, path)
 		}
 		return nil
 	})
-	return dir, paths, err
+	if err != nil {
+		return nil, fmt.Errorf("dashboard: %w", err)
+	}
+	return paths, nil
 }
 
 // file is one report that was read.

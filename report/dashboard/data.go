@@ -1,11 +1,9 @@
 package dashboard
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/x/dail/report"
-	"github.com/x/dail/slo"
 )
 
 // The page's data. Keys are short because there may be thousands of levels; what
@@ -156,11 +154,10 @@ func combos(files []report.File, runs []run) []combo {
 	for i, g := range report.Combine(files) {
 		r := g.Latest
 		c := combo{
-			Benchmark: g.Benchmark, Family: g.Family, Quant: g.Quant, Hardware: g.Hardware, GPUs: g.GPUs, Source: string(g.Source),
+			Benchmark: g.Benchmark, Family: g.Family, Quant: g.Quant, Hardware: g.Hardware, GPUs: g.GPUs, Source: string(g.Source), Hours: g.Hours,
 			Price: r.PriceUSDPerGPUHour, PriceAsOf: r.PriceAsOf, PriceFrom: r.PriceSource, MaxLen: r.MaxModelLen,
-			SLO: limits{r.SLO.MaxTTFT, r.SLO.MinTPS, cmp.Or(r.SLO.Percentile, "p50")},
+			SLO: limits{g.SLO.MaxTTFT, g.SLO.MinTPS, g.SLO.Percentile},
 		}
-		c.Hours = cmp.Or(r.HoursPerMonth, slo.HoursPerMonth) // of the latest
 		if r.ThetaMax != nil {
 			c.Theta = &r.ThetaMax.OutputTokensPerHour
 		}

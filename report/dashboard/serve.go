@@ -91,7 +91,7 @@ func events(w http.ResponseWriter, r *http.Request, dir string) {
 		return
 	}
 	look := func() string {
-		_, paths, err := find(dir)
+		paths, err := find(dir)
 		if err != nil {
 			return ""
 		}
