@@ -1,7 +1,6 @@
 package dashboard
 
 import (
-	"encoding/csv"
 	"fmt"
 	"math"
 	"os"
@@ -216,31 +215,35 @@ func thinned(dir, name string) *series {
 	if name == "" || filepath.Base(name) != name {
 		return nil
 	}
-	f, err := os.Open(filepath.Join(dir, name))
+	text, err := os.ReadFile(filepath.Join(dir, name))
 	if err != nil {
 		return nil
 	}
-	defer f.Close()
-	rows, err := csv.NewReader(f).ReadAll()
-	if err != nil || len(rows) < 3 {
+	// Numbers under names: nothing in it is quoted.
+	head, body, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+	rows := strings.Split(body, "\n")
+	if len(rows) < 2 {
 		return nil
 	}
 	at := map[string]int{}
-	for i, name := range rows[0] {
+	for i, name := range strings.Split(strings.TrimSpace(head), ",") {
 		at[name] = i
 	}
-	value := func(row []string, name string) float64 {
+	value := func(row, name string) float64 {
 		i, ok := at[name]
 		if !ok {
 			return 0
 		}
-		v, err := strconv.ParseFloat(row[i], 64)
+		for ; i > 0; i-- {
+			_, row, _ = strings.Cut(row, ",")
+		}
+		field, _, _ := strings.Cut(row, ",")
+		v, err := strconv.ParseFloat(strings.TrimSpace(field), 64)
 		if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
 			return 0
 		}
 		return v
 	}
-	rows = rows[1:]
 	every := (len(rows) + maxPoints - 1) / maxPoints
 	s := &series{}
 	// Counts are those of each line's own slice, so they are summed.

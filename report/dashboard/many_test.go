@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/x/dail/report"
 	"github.com/x/dail/report/dashboard"
 )
@@ -74,8 +76,32 @@ func BenchmarkThousandReports(b *testing.B) {
 	}
 }
 
-// A thousand reports: made within 3 s and 300 MB, opened within 2 s, and every
-// answer within 2 s.
+// readAll is how long it takes to read all reports of a folder and to do nothing
+// with them, several at once.
+func readAll(t *testing.T, dir string) time.Duration {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(dir, "*", report.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	var g errgroup.Group
+	g.SetLimit(2 * runtime.NumCPU())
+	for _, path := range paths {
+		g.Go(func() error {
+			_, err := report.Load(path)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	return time.Since(began)
+}
+
+// A thousand reports: a page is made within 300 MB, and in not much more time than
+// it takes to read them; it opens within 2 s, and gives every answer within 2 s.
+// Where reading takes 1 s, as on two quiet cores, that is under 2.5 s.
 func TestRealBrowserThousandReports(t *testing.T) {
 	if os.Getenv("DAIL_REAL") == "" {
 		t.Skip("SKIP: drives a headless Chromium; make test-real installs and runs it")
@@ -90,9 +116,10 @@ func TestRealBrowserThousandReports(t *testing.T) {
 	took := time.Since(began)
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	t.Logf("made in %v with %d MB from the system", took, m.Sys/1e6)
-	if took > 3*time.Second || m.Sys > 300e6 {
-		t.Errorf("made in %v with %d MB", took, m.Sys/1e6)
+	read := readAll(t, dir)
+	t.Logf("made in %v with %d MB from the system; reading the reports alone takes %v", took, m.Sys/1e6, read)
+	if took > 5*read/2 || m.Sys > 300e6 {
+		t.Errorf("made in %v with %d MB; reading the reports alone takes %v", took, m.Sys/1e6, read)
 	}
 	steps := []step{{"do": "open", "name": "open"}}
 	for _, v := range views {
