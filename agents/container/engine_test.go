@@ -1,14 +1,12 @@
 package container
 
 import (
-	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"testing/fstest"
 )
 
 // pretend is a command that answers by a script.
@@ -75,72 +73,6 @@ func TestArguments(t *testing.T) {
 	}
 	if a, b := (&Runner{Run: "2026/11 24"}).nameOf("n4-agent0"), (&Runner{Run: "2026/11 24"}).nameOf("n4-agent0"); a == b || !strings.HasPrefix(a, "dail-2026-11-24-n4-agent0-") {
 		t.Errorf("%q, %q", a, b)
-	}
-}
-
-func files() fstest.MapFS {
-	return fstest.MapFS{"Dockerfile": {Data: []byte("FROM x")}, "package.json": {Data: []byte("{}")}, "package-lock.json": {Data: []byte("{}")}}
-}
-
-// An image's name says all that it is made of.
-func TestTag(t *testing.T) {
-	seen := map[string]string{}
-	for name, i := range map[string]Image{
-		"plain":           {Toolchain: files()},
-		"another base":    {Toolchain: files(), Base: "b"},
-		"another lock":    {Toolchain: func() fstest.MapFS { f := files(); f["package-lock.json"].Data = []byte("{1}"); return f }()},
-		"an overlay":      {Toolchain: files(), Overlay: []byte("FROM ${BASE}"), Benchmark: "dev"},
-		"another overlay": {Toolchain: files(), Overlay: []byte("FROM ${BASE}\n"), Benchmark: "dev"},
-	} {
-		tag, err := i.Tag()
-		if again, _ := i.Tag(); err != nil || again != tag {
-			t.Errorf("%s: %q, then %q, %v", name, tag, again, err)
-		}
-		if other, ok := seen[tag]; ok {
-			t.Errorf("%s and %s are both %s", name, other, tag)
-		}
-		seen[tag] = name
-		if want := map[bool]string{true: "dail-dev:", false: "dail-toolchain:"}[i.Benchmark != ""]; !strings.HasPrefix(tag, want) {
-			t.Errorf("%s: %s", name, tag)
-		}
-	}
-	if _, err := (Image{Toolchain: fstest.MapFS{}}).Tag(); err == nil || !strings.Contains(err.Error(), "Dockerfile") {
-		t.Error(err)
-	}
-}
-
-func TestEnsure(t *testing.T) {
-	there := pretend(t, `[ "$1" = image ] || { echo "asked to $1" >&2; exit 1; }`)
-	i := Image{Toolchain: files(), Overlay: []byte("FROM ${BASE}"), Benchmark: "dev"}
-	if tag, err := i.Ensure(t.Context(), there, nil); err != nil || !strings.HasPrefix(tag, "dail-dev:") {
-		t.Errorf("an image that is there: %q, %v", tag, err)
-	}
-	// An overlay is built from its Dockerfile and nothing else.
-	log := filepath.Join(t.TempDir(), "log")
-	overlay := pretend(t, `
-case "$*" in
-image*dail-dev:*) exit 1 ;;
-build*) echo "$@" > `+log+`; tar -t >> `+log+` ; echo "Step 1/2 : FROM x"; echo noise ;;
-esac`)
-	var progress bytes.Buffer
-	if _, err := i.Ensure(t.Context(), overlay, &progress); err != nil {
-		t.Fatal(err)
-	}
-	got, _ := os.ReadFile(log)
-	if !strings.Contains(string(got), "--build-arg BASE=dail-toolchain:") || !strings.HasSuffix(string(got), " -\nDockerfile\n") {
-		t.Errorf("%s", got)
-	}
-	if p := progress.String(); !strings.Contains(p, "building the image dail-dev:") || !strings.Contains(p, "Step 1/2") || strings.Contains(p, "noise") {
-		t.Errorf("progress:\n%s", p)
-	}
-	// What the engine says of a failure is told.
-	broken := pretend(t, `
-case "$*" in
-image*dail-dev:*) exit 1 ;;
-build*) cat > /dev/null; echo "pull access denied"; exit 1 ;;
-esac`)
-	if _, err := i.Ensure(t.Context(), broken, nil); err == nil || !strings.Contains(err.Error(), "pull access denied") || !strings.Contains(err.Error(), "benchmark dev") {
-		t.Error(err)
 	}
 }
 
