@@ -132,6 +132,8 @@ func (i Image) Ensure(ctx context.Context, e Engine, progress io.Writer) (string
 }
 
 func (e Engine) has(ctx context.Context, tag string) bool {
+	ctx, cancel := e.bounded(ctx)
+	defer cancel()
 	_, err := e.output(ctx, "image", "inspect", "--format", "{{.Id}}", tag)
 	return err == nil
 }

@@ -158,10 +158,13 @@ func (r *Runner) Open(ctx context.Context, spec agents.PlaceSpec) (agents.Place,
 		return nil, err
 	}
 	p := &place{box: b, home: spec.Workspace}
-	err = b.furnish(ctx, spec.Seed)
-	if err == nil {
+	err = b.within(ctx, func(ctx context.Context) error {
+		if err := b.furnish(ctx, spec.Seed); err != nil {
+			return err
+		}
 		gateway.Host, err = b.inside.Expose(gateway.Host)
-	}
+		return err
+	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("container: %s: %w", b.name, err), b.remove(context.WithoutCancel(ctx)))
 	}
@@ -191,7 +194,7 @@ func (r *Runner) Seal(ctx context.Context, dir string) (gates.Sealed, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := b.furnish(ctx, os.DirFS(dir)); err != nil {
+	if err := b.within(ctx, func(ctx context.Context) error { return b.furnish(ctx, os.DirFS(dir)) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("container: %s: %w", b.name, err), b.remove(context.WithoutCancel(ctx)))
 	}
 	return &sealed{b}, nil
@@ -212,7 +215,7 @@ func (r *Runner) enter(ctx context.Context, what, dir string, network bool) (*bo
 	if r.Image == "" {
 		return nil, errors.New("container: there is no image yet: call Provision first, or name one in Image")
 	}
-	b := &box{engine: r.Engine, name: r.nameOf(what), dir: dir, grace: r.Grace, said: &tail{}}
+	b := &box{engine: r.Engine, name: r.nameOf(what), dir: dir, grace: r.Grace, start: startTime, said: &tail{}}
 	if b.grace <= 0 {
 		b.grace = 2 * time.Second
 	}
@@ -238,12 +241,14 @@ func (r *Runner) enter(ctx context.Context, what, dir string, network bool) (*bo
 	if err != nil {
 		removed := b.remove(context.WithoutCancel(ctx))
 		if text := b.said.text(); text != "" {
-			err = errors.New(text)
+			// The engine says why, or it only warns: the cause stays beside it.
+			err = fmt.Errorf("%s (%w)", text, err)
 		}
 		return nil, errors.Join(fmt.Errorf("container: %s did not start: %w", b.name, err), removed)
 	}
 	return b, nil
 }
 
-// startTime bounds the start of one container: many start at once.
+// startTime bounds the start of one container, and then its furnishing: many start
+// at once.
 const startTime = 2 * time.Minute

@@ -41,8 +41,13 @@ func Connect(ctx context.Context, rw io.ReadWriteCloser) (*Client, error) {
 		// The other end is what was started with this stream, and nobody else.
 		HostKeyCallback: ssh.InsecureIgnoreHostKey(),
 	})
-	if !stop() && err == nil {
-		err = context.Cause(ctx)
+	if !stop() {
+		// The stream was closed under it, which says nothing of why.
+		if why := context.Cause(ctx); err == nil {
+			err = why
+		} else {
+			err = fmt.Errorf("%w (%w)", why, err)
+		}
 	}
 	if err != nil {
 		rw.Close()
