@@ -18,13 +18,16 @@ var scarce = []struct {
 	{regexp.MustCompile(`npm (ERR!|error) code (ENOTCACHED|EAI_AGAIN|ENOTFOUND|ENETUNREACH|ECONNREFUSED)`), "npx looked for a package that the toolchain does not have: install the toolchain, or add the package to it"},
 }
 
+// killed is 128 + SIGKILL. A gate's own timeout is known as such.
+const killed = 137
+
 // envError tells a machine that could not judge from work that failed: it
 // returns what is wrong with the machine, or "" for a gate that simply failed.
 func envError(code int, output string) string {
 	switch code {
 	case 126, 127:
 		return fmt.Sprintf("exit status %d: a program of the gate is missing or cannot be run%s", code, lastLine(output))
-	case 137: // 128 + SIGKILL; a gate's own timeout is known as such
+	case killed:
 		return "the gate was killed (SIGKILL), as the system does when memory runs out: score again with fewer at once"
 	}
 	for _, s := range scarce {

@@ -302,3 +302,20 @@ func (s stopper) Exec(ctx context.Context, dir string, argv, env []string, out i
 	}
 	return here{}.Exec(ctx, dir, argv, env, out)
 }
+
+// apart is a sealed place in which commands are killed.
+type apart struct{ here }
+
+func (a apart) Seal(context.Context, string) (gates.Sealed, error) { return a, nil }
+func (apart) Close(context.Context) error                          { return nil }
+
+// Where a gate has memory of its own, a gate that is killed has failed: one
+// workspace must not spoil the verdict of all.
+func TestKilledInASealedPlace(t *testing.T) {
+	for execer, judged := range map[gates.Execer]bool{apart{}: true, here{}: false} {
+		v, err := gates.Score(t.Context(), gates.Place{Execer: execer, Workspace: t.TempDir()}, []gates.Gate{{ID: "a", Cmd: "kill -9 $$"}})
+		if err != nil || v.Passed || (v.EnvError() == "") != judged || v.Results[0].ExitCode != 137 {
+			t.Errorf("%T: %+v, %v", execer, v, err)
+		}
+	}
+}

@@ -240,7 +240,14 @@ func (p *place) Close(ctx context.Context) error {
 // sealed is the container in which the gates of one workspace are run.
 type sealed struct{ *box }
 
+// killed is the status of a command that was killed with its container.
+const killed = 128 + int(unix.SIGKILL)
+
 // Exec implements [gates.Execer]. dir is the folder that was sealed.
+//
+// What is judged can end its own container: a test that kills all it may reach, or
+// that takes more memory than there is. That is a failure like any other, and says
+// nothing of the other workspaces; an engine that is gone, too, is an error.
 func (s *sealed) Exec(ctx context.Context, _ string, argv, env []string, out io.Writer) (int, error) {
 	all := s.environ()
 	for _, kv := range env {
@@ -254,6 +261,9 @@ func (s *sealed) Exec(ctx context.Context, _ string, argv, env []string, out io.
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return -1, context.Cause(ctx)
+	case errors.Is(err, airlock.ErrGone) && s.engine.Check(ctx) == nil:
+		fmt.Fprintf(out, "\n[the container %s died: what ran in it killed it, or used up its memory]\n", s.name)
+		return killed, nil
 	case err != nil:
 		return -1, fmt.Errorf("container: %s: %w", s.name, err)
 	case exit.Stopped:
