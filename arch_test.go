@@ -27,7 +27,7 @@ var allowed = map[string][]string{
 	"proxy":                  {"trace"},
 	"proxy/litellm":          {"internal/install"},
 	"agents":                 {"trace", "internal/install", "internal/linkfarm", "internal/plain"},
-	"agents/container":       {"agents", "gates", "internal/airlock"},
+	"agents/container":       {"agents", "gates", "internal/airlock", "internal/linkfarm"},
 	"sim":                    {"compose", "slo", "trace"},
 	"pod":                    {"compose", "sim", "internal/clock", "internal/deadman", "internal/remote", "internal/runpod", "internal/vllm"},
 	"pod/podtest":            {"compose", "sim", "internal/clock"},

@@ -19,8 +19,9 @@ type Runner interface {
 	// Open makes the place of one agent.
 	Open(ctx context.Context, spec PlaceSpec) (Place, error)
 	// Isolated reports whether what runs in a place is kept from this machine's
-	// files, processes and network. A program that lets a real model loose
-	// where it is not should ask its user first.
+	// files and processes. A program that lets a real model loose where it is not
+	// should ask its user first. What a place reaches over a network is another
+	// question, which the runner's own settings answer.
 	Isolated() bool
 }
 

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -31,9 +30,15 @@ const leaveVar = "DAIL_TEST_LEAVE"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(leaveVar); dir != "" {
-		r := &container.Runner{Image: os.Getenv("DAIL_TEST_IMAGE"), Owner: owner, Run: "killed"}
-		_, err := r.Open(context.Background(), agents.PlaceSpec{Name: "a", Workspace: dir, Gateway: "http://127.0.0.1:1"})
-		fmt.Println("open:", err)
+		r := &container.Runner{Image: os.Getenv("DAIL_TEST_IMAGE"), Owner: owner, Run: os.Getenv("DAIL_TEST_RUN")}
+		p, err := r.Open(context.Background(), agents.PlaceSpec{Name: "a", Workspace: dir, Gateway: "http://127.0.0.1:1"})
+		if script := os.Getenv("DAIL_TEST_SCRIPT"); err == nil && script != "" {
+			r := agents.Command{Argv: []string{"bash", "-c", script}, Stdout: os.Stdout, Stderr: os.Stderr}
+			p.Run(context.Background(), r)
+			fmt.Println("the place is gone")
+		} else {
+			fmt.Println("open:", err)
+		}
 		select {}
 	}
 	os.Exit(m.Run())
@@ -197,49 +202,10 @@ func TestAContainerDies(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "the place is gone") {
 		t.Errorf("its container was killed, and the command said %v", err)
 	}
-	if err := p.Close(t.Context()); err == nil || !strings.Contains(err.Error(), "could not be fetched") {
+	if err := p.Close(t.Context()); err == nil || !strings.Contains(err.Error(), "could not all be fetched") {
 		t.Errorf("its work is lost, and nobody said so: %v", err)
 	}
 	nothingLeft(t, r.Run)
-}
-
-// A program that is killed leaves no container: its stdin is gone, and so is it.
-func TestAKilledProgramLeavesNothing(t *testing.T) {
-	t.Parallel()
-	r := runner(t)
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), leaveVar+"="+t.TempDir(), "DAIL_TEST_IMAGE="+r.Image)
-	up := make(chan string, 1)
-	cmd.Stdout = writer(func(b []byte) { up <- string(b) })
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if said := <-up; said != "open: <nil>\n" {
-		t.Fatal(said)
-	}
-	if n := count(t, "killed"); n != 1 { // the control: it is there, and would be seen
-		t.Fatalf("%d containers, want the one that is to vanish", n)
-	}
-	cmd.Process.Signal(syscall.SIGKILL)
-	cmd.Wait()
-	for end := time.Now().Add(time.Minute); count(t, "killed") > 0; time.Sleep(100 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("the container outlives its program")
-		}
-	}
-}
-
-func count(t *testing.T, run string) int {
-	t.Helper()
-	out, err := exec.Command("docker", "ps", "-aq", "--filter", "label=dail.run="+run).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(strings.Fields(string(out)))
 }
 
 // Reap removes what carries our labels, and nothing else.
@@ -322,6 +288,11 @@ func TestGates(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "built")); err == nil {
 		t.Error("the gates wrote into the workspace that they judge")
+	}
+	// A test that ends its own container fails, and so do those after it.
+	v, err = gates.Score(t.Context(), gates.Place{Execer: r, Workspace: dir}, []gates.Gate{{ID: "kills", Cmd: "kill -9 -1; sleep 100"}, {ID: "after", Cmd: "true"}})
+	if err != nil || v.EnvError() != "" || v.Results[0].ExitCode != 137 || v.Results[1].ExitCode != 137 || !strings.Contains(v.Results[0].Output, "died") {
+		t.Errorf("%+v, %v", v, err)
 	}
 	if v, err := gates.Score(t.Context(), gates.Place{Execer: &container.Runner{Image: "no-such-image:none"}, Workspace: dir}, list[:1]); err != nil || v.EnvError() == "" {
 		t.Errorf("without an image: %+v, %v", v, err)

@@ -28,6 +28,13 @@
 // and the engine removes it then. [Runner] removes it by name besides, and [Reap]
 // finds by its labels what an engine that died has left.
 //
+// No command in there can prevent it: the container's first process, which only
+// the kernel or the engine can stop, ends the container also when the program that
+// serves is stopped, or does not end with the stream; and commands cannot open the
+// stream to hold it open, since both processes are closed to them. What holds it
+// open from outside, such as an engine that froze with the stream full, is bounded
+// by the container's lifetime ([Limits]; 24 h).
+//
 // # The engine
 //
 // Everything is asked of the docker command, or of podman's, which takes the same

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -18,9 +19,11 @@ import (
 type Engine struct {
 	// Command is the program. Empty: docker.
 	Command string
-	// Host is the engine's address, in place of what DOCKER_HOST and the
-	// command's context say. Empty: those.
+	// Host is the engine's address, in place of what DOCKER_HOST, CONTAINER_HOST and
+	// the command's context say. Empty: those.
 	Host string
+
+	patience time.Duration // bounds what has no other bound; 0: a minute
 }
 
 func (e Engine) command() string {
@@ -49,6 +52,14 @@ func (e Engine) Check(ctx context.Context) error {
 	return nil
 }
 
+// bounded bounds one question to the engine, or one order.
+func (e Engine) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if e.patience <= 0 {
+		e.patience = time.Minute
+	}
+	return context.WithTimeoutCause(ctx, e.patience, fmt.Errorf("the engine did not answer within %v", e.patience))
+}
+
 // output runs the command to its end, and returns what it printed.
 func (e Engine) output(ctx context.Context, args ...string) (string, error) {
 	var out bytes.Buffer
@@ -69,11 +80,14 @@ func (e Engine) run(ctx context.Context, stdin io.Reader, stdout io.Writer, args
 // that Ctrl-C in a terminal reaches this program only, which then takes its leave
 // of the container in order.
 func (e Engine) prepare(ctx context.Context, args ...string) *exec.Cmd {
-	if e.Host != "" {
-		args = append([]string{"--host", e.Host}, args...)
-	}
 	cmd := exec.CommandContext(ctx, e.command(), args...)
 	cmd.Env = environ(os.Environ())
+	if e.Host != "" {
+		// Docker's command reads the one and podman's the other; a flag that both
+		// know there is not. The last of a name counts, and no context besides.
+		cmd.Env = slices.DeleteFunc(cmd.Env, func(kv string) bool { return strings.HasPrefix(kv, "DOCKER_CONTEXT=") })
+		cmd.Env = append(cmd.Env, "DOCKER_HOST="+e.Host, "CONTAINER_HOST="+e.Host)
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.WaitDelay = 5 * time.Second
 	return cmd

@@ -1,14 +1,16 @@
 package container
 
 import (
-	"bytes"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"testing/fstest"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // pretend is a command that answers by a script.
@@ -46,10 +48,13 @@ func TestWhatTheCommandSees(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	t.Setenv("RUNPOD_API_KEY", "key-of-ours")
+	t.Setenv("DOCKER_HOST", "unix:///elsewhere")
+	t.Setenv("DOCKER_CONTEXT", "elsewhere")
 	e := pretend(t, `env; echo "$@"`)
 	e.Host = "tcp://box:2376"
 	out, err := e.output(t.Context(), "ps")
-	if err != nil || strings.Contains(out, "key-of-ours") || !strings.HasSuffix(out, "--host tcp://box:2376 ps") {
+	if err != nil || strings.Contains(out, "key-of-ours") || strings.Contains(out, "elsewhere") || !strings.HasSuffix(out, "\nps") ||
+		!strings.Contains(out, "DOCKER_HOST=tcp://box:2376\n") || !strings.Contains(out, "CONTAINER_HOST=tcp://box:2376\n") {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
@@ -59,7 +64,7 @@ func TestArguments(t *testing.T) {
 	for _, network := range []bool{false, true} {
 		args := strings.Join((&Runner{Image: "i:1", Run: "r", Owner: "o"}).arguments("n", network), " ")
 		for _, want := range []string{"--read-only", "--cap-drop ALL", "--security-opt no-new-privileges", "--user 10001:10001", "--pids-limit 512",
-			"--memory 4096m --memory-swap 4096m", "--cpu-quota 200000", "--rm", "--log-driver none", "--label dail.run=r", "--label dail.owner=o", "--pull never", "--env https_proxy= "} {
+			"--memory 4096m --memory-swap 4096m", "--cpu-quota 200000", "--rm", "--log-driver none", "--label dail.run=r", "--label dail.owner=o", "--pull never", "--env https_proxy= ", "i:1 24h0m0s"} {
 			if !strings.Contains(args, want) {
 				t.Errorf("%s: no %s", args, want)
 			}
@@ -75,72 +80,6 @@ func TestArguments(t *testing.T) {
 	}
 	if a, b := (&Runner{Run: "2026/11 24"}).nameOf("n4-agent0"), (&Runner{Run: "2026/11 24"}).nameOf("n4-agent0"); a == b || !strings.HasPrefix(a, "dail-2026-11-24-n4-agent0-") {
 		t.Errorf("%q, %q", a, b)
-	}
-}
-
-func files() fstest.MapFS {
-	return fstest.MapFS{"Dockerfile": {Data: []byte("FROM x")}, "package.json": {Data: []byte("{}")}, "package-lock.json": {Data: []byte("{}")}}
-}
-
-// An image's name says all that it is made of.
-func TestTag(t *testing.T) {
-	seen := map[string]string{}
-	for name, i := range map[string]Image{
-		"plain":           {Toolchain: files()},
-		"another base":    {Toolchain: files(), Base: "b"},
-		"another lock":    {Toolchain: func() fstest.MapFS { f := files(); f["package-lock.json"].Data = []byte("{1}"); return f }()},
-		"an overlay":      {Toolchain: files(), Overlay: []byte("FROM ${BASE}"), Benchmark: "dev"},
-		"another overlay": {Toolchain: files(), Overlay: []byte("FROM ${BASE}\n"), Benchmark: "dev"},
-	} {
-		tag, err := i.Tag()
-		if again, _ := i.Tag(); err != nil || again != tag {
-			t.Errorf("%s: %q, then %q, %v", name, tag, again, err)
-		}
-		if other, ok := seen[tag]; ok {
-			t.Errorf("%s and %s are both %s", name, other, tag)
-		}
-		seen[tag] = name
-		if want := map[bool]string{true: "dail-dev:", false: "dail-toolchain:"}[i.Benchmark != ""]; !strings.HasPrefix(tag, want) {
-			t.Errorf("%s: %s", name, tag)
-		}
-	}
-	if _, err := (Image{Toolchain: fstest.MapFS{}}).Tag(); err == nil || !strings.Contains(err.Error(), "Dockerfile") {
-		t.Error(err)
-	}
-}
-
-func TestEnsure(t *testing.T) {
-	there := pretend(t, `[ "$1" = image ] || { echo "asked to $1" >&2; exit 1; }`)
-	i := Image{Toolchain: files(), Overlay: []byte("FROM ${BASE}"), Benchmark: "dev"}
-	if tag, err := i.Ensure(t.Context(), there, nil); err != nil || !strings.HasPrefix(tag, "dail-dev:") {
-		t.Errorf("an image that is there: %q, %v", tag, err)
-	}
-	// An overlay is built from its Dockerfile and nothing else.
-	log := filepath.Join(t.TempDir(), "log")
-	overlay := pretend(t, `
-case "$*" in
-image*dail-dev:*) exit 1 ;;
-build*) echo "$@" > `+log+`; tar -t >> `+log+` ; echo "Step 1/2 : FROM x"; echo noise ;;
-esac`)
-	var progress bytes.Buffer
-	if _, err := i.Ensure(t.Context(), overlay, &progress); err != nil {
-		t.Fatal(err)
-	}
-	got, _ := os.ReadFile(log)
-	if !strings.Contains(string(got), "--build-arg BASE=dail-toolchain:") || !strings.HasSuffix(string(got), " -\nDockerfile\n") {
-		t.Errorf("%s", got)
-	}
-	if p := progress.String(); !strings.Contains(p, "building the image dail-dev:") || !strings.Contains(p, "Step 1/2") || strings.Contains(p, "noise") {
-		t.Errorf("progress:\n%s", p)
-	}
-	// What the engine says of a failure is told.
-	broken := pretend(t, `
-case "$*" in
-image*dail-dev:*) exit 1 ;;
-build*) cat > /dev/null; echo "pull access denied"; exit 1 ;;
-esac`)
-	if _, err := i.Ensure(t.Context(), broken, nil); err == nil || !strings.Contains(err.Error(), "pull access denied") || !strings.Contains(err.Error(), "benchmark dev") {
-		t.Error(err)
 	}
 }
 
@@ -170,4 +109,63 @@ esac`)
 			t.Errorf("%+v, want %+v", f, want)
 		}
 	}
+}
+
+// Each question to a frozen engine ends, and one whose age cannot be read is not
+// taken for old.
+func TestReapIsCareful(t *testing.T) {
+	for name, script := range map[string]string{
+		"the list":         "exec sleep 1000",
+		"one container":    `[ "$1" = container ] && exec sleep 1000; echo a`,
+		"one that remains": `[ "$1" = rm ] && exec sleep 1000; [ "$1" = ps ] && echo a || printf 'a\037kim\037r\0372026-11-24T10:00:00Z'`,
+	} {
+		e := pretend(t, script)
+		e.patience = 300 * time.Millisecond
+		if _, err := Reap(t.Context(), e, ReapOptions{}); err == nil || !strings.Contains(err.Error(), "did not answer within 300ms") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	e := pretend(t, `case "$1" in ps|rm) echo a ;; *) printf 'a\037kim\037r\037last Tuesday' ;; esac`)
+	for age, removed := range map[time.Duration]bool{time.Hour: false, 0: true} {
+		if found, err := Reap(t.Context(), e, ReapOptions{Age: age}); err != nil || len(found) != 1 || found[0].Removed != removed {
+			t.Errorf("older than %v: %+v, %v", age, found, err)
+		}
+	}
+}
+
+// An engine whose command was killed may make the container after all.
+func TestWhatAppearsLateIsRemoved(t *testing.T) {
+	count := filepath.Join(t.TempDir(), "count")
+	for name, miss := range map[string]string{"Docker": "echo 'Error: No such container' >&2; exit 1", "Docker, newer": "exit 0"} {
+		e := pretend(t, `echo x >> `+count+`; [ $(wc -l < `+count+`) -lt 3 ] && { `+miss+`; }; echo dail-x`)
+		if err := e.removeLate(t.Context(), "dail-x", time.Minute); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got, _ := os.ReadFile(count); len(got) != 6 {
+			t.Errorf("%s: asked %d times, want 3: until it was there", name, len(got)/2)
+		}
+		os.Remove(count)
+	}
+	never := pretend(t, "exit 0")
+	if err := never.removeLate(t.Context(), "dail-x", 0); err != nil {
+		t.Errorf("one that never appears: %v", err)
+	}
+}
+
+// A warning of the engine's does not hide what really happened.
+func TestAWarningIsNotTheCause(t *testing.T) {
+	warns := pretend(t, `[ "$1" = run ] || exit 0; echo 'WARNING: no swap limit' >&2; echo up > "$0.up"; cat > /dev/null`)
+	ctx, cancel := context.WithCancel(t.Context())
+	if err := unix.Mkfifo(warns.Command+".up", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	go func() { // as Ctrl-C does, once the engine has said it
+		os.ReadFile(warns.Command + ".up")
+		cancel()
+	}()
+	_, err := (&Runner{Engine: warns, Image: "i"}).Seal(ctx, t.TempDir())
+	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "no swap limit") {
+		t.Errorf("%v", err)
+	}
+	cancel()
 }

@@ -203,8 +203,15 @@ func TestNothingIsLeftRunning(t *testing.T) {
 	if exit.Code != 0 || exit.Leftovers < 3 {
 		t.Errorf("%+v\n%s", exit, out)
 	}
-	if out, _ := bash(t, p, "ps -eo args --no-headers | grep -v -e ps -e grep -e bash -e sort | sort"); out != "/opt/dail/inside\n/proc/self/exe\n" {
+	if out, _ := bash(t, p, "ps -eo args --no-headers | grep -v -e ps -e grep -e bash -e sort | sort"); out != "/opt/dail/inside 24h0m0s\n/proc/self/exe serve\n" {
 		t.Errorf("still running:\n%s", out)
+	}
+	// What runs in there cannot look into the two that serve, where it could hold
+	// their streams open; into its own it can.
+	out, _ = bash(t, p, `s=$(pgrep -xf '/proc/self/exe serve'); for p in 1 $s; do (exec 3>/proc/$p/fd/0) && echo OPENED; head -c 1 /proc/$p/mem 2>&1 | grep -q denied || echo READ; done
+sleep 100 < /dev/null & (exec 3>/proc/$!/fd/0) && echo control`)
+	if strings.Contains(out, "OPENED") || strings.Contains(out, "READ") || !strings.Contains(out, "control\n") {
+		t.Errorf("into the helper's files:\n%s", out)
 	}
 	// Whoever ends the helper has ended its own place, and nothing else.
 	if _, err := p.Run(t.Context(), agents.Command{Argv: []string{"bash", "-c", "pkill -9 -f /proc/self/exe; sleep 100"}}); err == nil {

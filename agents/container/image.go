@@ -6,28 +6,22 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
 	"maps"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/x/dail/internal/airlock"
 )
-
-// helperPackage is the program that serves a container's stdin and stdout.
-const helperPackage = "github.com/x/dail/infra/toolchain/inside"
 
 // Image is what containers are made of: the toolchain's, and over it a
 // benchmark's own, where it has one.
 type Image struct {
-	// Toolchain holds Dockerfile, package.json and package-lock.json.
+	// Toolchain holds Dockerfile, package.json and package-lock.json, and under
+	// inside/ the helper's program: infra/toolchain's FS.
 	Toolchain fs.FS
 	// Base replaces the Dockerfile's ARG BASE. Empty: what stands there.
 	Base string
@@ -48,25 +42,56 @@ func (i Image) Tag() (string, error) {
 // tags are the names of the toolchain's image and of the overlay's, which are the
 // same where there is none.
 func (i Image) tags() (base, tag string, err error) {
-	h := sha256.New()
-	fmt.Fprintf(h, "base %s\n", i.Base)
-	for _, name := range toolchainFiles {
-		b, err := fs.ReadFile(i.Toolchain, name)
-		if err != nil {
-			return "", "", fmt.Errorf("container: the toolchain's image: %w", err)
-		}
-		fmt.Fprintf(h, "%s %d\n%s", name, len(b), b)
+	all, err := i.made()
+	if err != nil {
+		return "", "", fmt.Errorf("container: the toolchain's image: %w", err)
 	}
-	h.Write(airlock.Source())
+	h := digest(i.Base, all)
 	base = "dail-toolchain:" + hex.EncodeToString(h.Sum(nil))[:12]
 	if len(i.Overlay) == 0 {
 		return base, base, nil
 	}
 	h.Write(i.Overlay)
-	return base, fmt.Sprintf("dail-%s:%s", i.Benchmark, hex.EncodeToString(h.Sum(nil))[:12]), nil
+	// An engine takes no capitals in an image's name; the hash tells two benchmarks apart.
+	fmt.Fprintf(h, "benchmark %s", i.Benchmark)
+	return base, fmt.Sprintf("dail-%s:%s", strings.ToLower(i.Benchmark), hex.EncodeToString(h.Sum(nil))[:12]), nil
 }
 
-var toolchainFiles = []string{"Dockerfile", "package.json", "package-lock.json"}
+// made is all that the toolchain's image is made of.
+func (i Image) made() (map[string][]byte, error) {
+	all, err := i.files()
+	if err != nil {
+		return nil, err
+	}
+	source, err := i.helperSource()
+	if err != nil {
+		return nil, fmt.Errorf("the helper in it: %w", err)
+	}
+	maps.Copy(all, source) // whose names are others
+	return all, nil
+}
+
+func digest(base string, files map[string][]byte) hash.Hash {
+	h := sha256.New()
+	fmt.Fprintf(h, "base %s\n", base)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		fmt.Fprintf(h, "%s %d\n%s", name, len(files[name]), files[name])
+	}
+	return h
+}
+
+// files are those of the toolchain that go into the image's making as they are.
+func (i Image) files() (map[string][]byte, error) {
+	files := map[string][]byte{}
+	for _, name := range []string{"Dockerfile", "package.json", "package-lock.json"} {
+		b, err := fs.ReadFile(i.Toolchain, name)
+		if err != nil {
+			return nil, err
+		}
+		files[name] = b
+	}
+	return files, nil
+}
 
 // Ensure builds the image where the engine does not have it, and returns its name.
 // What goes on is told to progress (nil: nobody), a line at a time.
@@ -107,23 +132,25 @@ func (i Image) Ensure(ctx context.Context, e Engine, progress io.Writer) (string
 }
 
 func (e Engine) has(ctx context.Context, tag string) bool {
+	ctx, cancel := e.bounded(ctx)
+	defer cancel()
 	_, err := e.output(ctx, "image", "inspect", "--format", "{{.Id}}", tag)
 	return err == nil
 }
 
 // context is what the toolchain's image is built from.
 func (i Image) context(ctx context.Context) ([]byte, error) {
-	files := map[string][]byte{}
-	for _, name := range toolchainFiles {
-		b, err := fs.ReadFile(i.Toolchain, name)
-		if err != nil {
-			return nil, err
-		}
-		files[name] = b
+	files, err := i.files()
+	if err != nil {
+		return nil, err
+	}
+	source, err := i.helperSource()
+	if err != nil {
+		return nil, err
 	}
 	// Which of them it will be is known to the machine on which it is built.
 	for _, arch := range []string{"amd64", "arm64"} {
-		b, err := helper(ctx, arch)
+		b, err := buildHelper(ctx, source, arch)
 		if err != nil {
 			return nil, err
 		}
@@ -132,31 +159,13 @@ func (i Image) context(ctx context.Context) ([]byte, error) {
 	return archive(files)
 }
 
-// helper builds the program in the image.
-func helper(ctx context.Context, arch string) ([]byte, error) {
-	dir, err := os.MkdirTemp("", "dail-inside-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	out := filepath.Join(dir, "inside")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out, helperPackage)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
-	if said, err := cmd.CombinedOutput(); errors.Is(err, exec.ErrNotFound) {
-		return nil, errors.New("the go command, which builds the helper in it, is not on the PATH")
-	} else if err != nil {
-		return nil, fmt.Errorf("go build %s: %s (%w)", helperPackage, bytes.TrimSpace(said), err)
-	}
-	return os.ReadFile(out)
-}
-
 // build builds an image from a context.
 func (e Engine) build(ctx context.Context, tag, base string, files []byte, progress io.Writer) error {
 	args := []string{"build", "--tag", tag, "--label", labelImage + "=" + tag}
 	if base != "" {
 		args = append(args, "--build-arg", "BASE="+base)
 	}
-	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"} {
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"} {
 		if os.Getenv(name) != "" {
 			args = append(args, "--build-arg", name) // its value goes through the environment
 		}

@@ -25,18 +25,31 @@ type box struct {
 	name   string
 	dir    string // holds workspace, home, config and tmp
 	grace  time.Duration
-	cmd    *exec.Cmd // the engine's command, whose standard streams are the container's
-	said   *tail     // what the engine said; to be read when cmd has ended
+	start  time.Duration // bounds its furnishing
+	cmd    *exec.Cmd     // the engine's command, whose standard streams are the container's
+	said   *tail         // what the engine said; to be read when cmd has ended
 	inside *airlock.Client
 }
 
 func (b *box) at(name string) string { return path.Join(b.dir, name) }
 
+// within does with a container what has no bound of its own. An engine can freeze
+// at any time, also when it has greeted.
+func (b *box) within(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, b.start, fmt.Errorf("it was not ready within %v", b.start))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { b.inside.Close() })
+	defer stop()
+	err := do(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("%w (%w)", context.Cause(ctx), err)
+	}
+	return err
+}
+
 // furnish makes the folders, with files in the workspace, and links the
 // toolchain's packages into it.
 func (b *box) furnish(ctx context.Context, files fs.FS) error {
-	stop := context.AfterFunc(ctx, func() { b.inside.Close() }) // a transfer has no context of its own
-	defer stop()
 	empty := embed.FS{} // whose zero value is a folder without files
 	if files == nil {
 		files = empty
@@ -100,10 +113,11 @@ func (b *box) run(ctx context.Context, cmd airlock.Command) (airlock.Exit, error
 }
 
 // gone bounds how long the engine's command may take to see that its container
-// has ended, and removed how long the engine may take to remove it.
+// has ended, and appears how long after that an engine may take to make one all
+// the same that it was asked for.
 const (
 	gone    = 15 * time.Second
-	removed = time.Minute
+	appears = 10 * time.Second
 )
 
 // remove ends the container, and makes sure that the engine has none of its name.
@@ -123,20 +137,41 @@ func (b *box) remove(ctx context.Context) error {
 	case <-late.C:
 		b.cmd.Process.Kill()
 		<-ended
+		return b.engine.removeLate(ctx, b.name, appears)
 	}
-	ctx, cancel := context.WithTimeout(ctx, removed)
-	defer cancel()
-	return b.engine.remove(ctx, b.name)
+	_, err := b.engine.remove(ctx, b.name)
+	return err
 }
 
-// remove removes a container by force. That it is gone already, or that somebody
-// else is at it, is no error.
-func (e Engine) remove(ctx context.Context, name string) error {
-	_, err := e.output(ctx, "rm", "--force", "--volumes", name)
+// remove removes a container by force, and reports whether it was there. That it
+// is gone already, or that somebody else is at it, is no error.
+func (e Engine) remove(ctx context.Context, name string) (was bool, err error) {
+	ctx, cancel := e.bounded(ctx)
+	defer cancel()
+	// The command prints the name of what it removed; of what is not there it says
+	// so, and some versions call that a success.
+	out, err := e.output(ctx, "rm", "--force", "--volumes", name)
 	if err == nil || isGone(err) {
-		return nil
+		return err == nil && out != "", nil
 	}
-	return fmt.Errorf("container: %s may be left: %w; make reap finds it when the engine answers again", name, err)
+	return false, fmt.Errorf("container: %s may be left: %w; make reap finds it when the engine answers again", name, err)
+}
+
+// removeLate removes a container that the engine may only be about to make: that
+// it has none yet means little.
+func (e Engine) removeLate(ctx context.Context, name string, within time.Duration) error {
+	again := time.NewTicker(500 * time.Millisecond)
+	defer again.Stop()
+	for end := time.Now().Add(within); ; {
+		if was, err := e.remove(ctx, name); was || err != nil || time.Now().After(end) {
+			return err
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return fmt.Errorf("container: %s may be left: %w; make reap finds it", name, context.Cause(ctx))
+		}
+	}
 }
 
 func isGone(err error) bool {
@@ -197,7 +232,7 @@ func (p *place) Close(ctx context.Context) error {
 	err := p.inside.Get(p.at("workspace"), p.home)
 	late.Stop()
 	if err != nil {
-		err = fmt.Errorf("container: %s: its work could not be fetched: %w", p.name, err)
+		err = fmt.Errorf("container: %s: its work could not all be fetched: %w", p.name, err)
 	}
 	return errors.Join(err, p.remove(ctx))
 }
@@ -205,7 +240,14 @@ func (p *place) Close(ctx context.Context) error {
 // sealed is the container in which the gates of one workspace are run.
 type sealed struct{ *box }
 
+// killed is the status of a command that was killed with its container.
+const killed = 128 + int(unix.SIGKILL)
+
 // Exec implements [gates.Execer]. dir is the folder that was sealed.
+//
+// What is judged can end its own container: a test that kills all it may reach, or
+// that takes more memory than there is. That is a failure like any other, and says
+// nothing of the other workspaces; an engine that is gone, too, is an error.
 func (s *sealed) Exec(ctx context.Context, _ string, argv, env []string, out io.Writer) (int, error) {
 	all := s.environ()
 	for _, kv := range env {
@@ -219,6 +261,9 @@ func (s *sealed) Exec(ctx context.Context, _ string, argv, env []string, out io.
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return -1, context.Cause(ctx)
+	case errors.Is(err, airlock.ErrGone) && s.engine.Check(ctx) == nil:
+		fmt.Fprintf(out, "\n[the container %s died: what ran in it killed it, or used up its memory]\n", s.name)
+		return killed, nil
 	case err != nil:
 		return -1, fmt.Errorf("container: %s: %w", s.name, err)
 	case exit.Stopped:

@@ -28,7 +28,7 @@ type ReapOptions struct {
 // Found is a container that Reap came upon.
 type Found struct {
 	ID, Name, Owner, Run string
-	Created              time.Time
+	Created              time.Time // zero where the engine's words for it cannot be read
 	// Removed says that it is gone; where it is not, Err says why, and is nil for
 	// one that was spared.
 	Removed bool
@@ -42,7 +42,9 @@ func Reap(ctx context.Context, e Engine, o ReapOptions) ([]Found, error) {
 	if o.Owner != "" {
 		args = append(args, "--filter", "label="+labelOwner+"="+o.Owner)
 	}
-	ids, err := e.output(ctx, args...)
+	asked, cancel := e.bounded(ctx)
+	ids, err := e.output(asked, args...)
+	cancel()
 	if err != nil {
 		return nil, fmt.Errorf("container: %w", err)
 	}
@@ -57,8 +59,10 @@ func Reap(ctx context.Context, e Engine, o ReapOptions) ([]Found, error) {
 			errs = append(errs, err)
 			continue
 		}
-		if !o.DryRun && time.Since(f.Created) >= o.Age {
-			f.Err = e.remove(ctx, id)
+		// One whose age cannot be read is young, where only the old are meant.
+		old := o.Age <= 0 || !f.Created.IsZero() && time.Since(f.Created) >= o.Age
+		if !o.DryRun && old {
+			_, f.Err = e.remove(ctx, id)
 			f.Removed = f.Err == nil
 			errs = append(errs, f.Err)
 		}
@@ -74,6 +78,8 @@ func (e Engine) inspect(ctx context.Context, id string) (Found, error) {
 		"{{.Name}}", `{{index .Config.Labels "` + labelOwner + `"}}`, `{{index .Config.Labels "` + labelRun + `"}}`,
 		`{{.Created}}`,
 	}, sep)
+	ctx, cancel := e.bounded(ctx)
+	defer cancel()
 	text, err := e.output(ctx, "container", "inspect", "--format", format, id)
 	if err != nil {
 		return Found{}, fmt.Errorf("container: %w", err)

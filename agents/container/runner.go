@@ -22,6 +22,9 @@ type Limits struct {
 	MemoryMB int     // MiB, of processes and files together; default 4096
 	DiskMB   int     // MiB of files in the workspace and home; default 1024
 	Pids     int     // processes and threads; default 512
+	// Lifetime ends a container from within, whatever holds its stdin open: far
+	// longer than any level takes. Default 24 h.
+	Lifetime time.Duration
 }
 
 func (l Limits) withDefaults() Limits {
@@ -37,6 +40,9 @@ func (l Limits) withDefaults() Limits {
 	if l.Pids <= 0 {
 		l.Pids = 512
 	}
+	if l.Lifetime <= 0 {
+		l.Lifetime = 24 * time.Hour
+	}
 	return l
 }
 
@@ -51,7 +57,8 @@ type Runner struct {
 	// Owner and Run are labels by which Reap finds what was left.
 	Owner, Run string
 	// Network gives the agents, not the gates, the engine's default network. They
-	// can then reach whatever this machine can.
+	// can then reach whatever this machine can, and what listens on it, but for its
+	// loopback. [Runner.Isolated] says yes all the same: whoever sets this has decided.
 	Network bool
 	Limits  Limits
 	// Grace is the time between asking a command to end and forcing it.
@@ -84,8 +91,9 @@ func (r *Runner) Provision(ctx context.Context, progress io.Writer) error {
 	return nil
 }
 
-// Isolated implements [agents.Runner]. With a network it still holds: this
-// machine's files and processes are out of reach.
+// Isolated implements [agents.Runner]: this machine's files and processes are out
+// of reach. With Network, what listens on one of its addresses other than its
+// loopback's is not.
 func (r *Runner) Isolated() bool { return true }
 
 // arguments are those of the command that starts a container.
@@ -117,7 +125,7 @@ func (r *Runner) arguments(name string, network bool) []string {
 	for _, proxy := range []string{"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"} {
 		args = append(args, "--env", proxy+"=", "--env", strings.ToLower(proxy)+"=")
 	}
-	return append(args, r.Image)
+	return append(args, r.Image, l.Lifetime.String())
 }
 
 // nameOf makes a container's name, which no other has.
@@ -150,10 +158,13 @@ func (r *Runner) Open(ctx context.Context, spec agents.PlaceSpec) (agents.Place,
 		return nil, err
 	}
 	p := &place{box: b, home: spec.Workspace}
-	err = b.furnish(ctx, spec.Seed)
-	if err == nil {
+	err = b.within(ctx, func(ctx context.Context) error {
+		if err := b.furnish(ctx, spec.Seed); err != nil {
+			return err
+		}
 		gateway.Host, err = b.inside.Expose(gateway.Host)
-	}
+		return err
+	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("container: %s: %w", b.name, err), b.remove(context.WithoutCancel(ctx)))
 	}
@@ -183,7 +194,7 @@ func (r *Runner) Seal(ctx context.Context, dir string) (gates.Sealed, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := b.furnish(ctx, os.DirFS(dir)); err != nil {
+	if err := b.within(ctx, func(ctx context.Context) error { return b.furnish(ctx, os.DirFS(dir)) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("container: %s: %w", b.name, err), b.remove(context.WithoutCancel(ctx)))
 	}
 	return &sealed{b}, nil
@@ -204,7 +215,7 @@ func (r *Runner) enter(ctx context.Context, what, dir string, network bool) (*bo
 	if r.Image == "" {
 		return nil, errors.New("container: there is no image yet: call Provision first, or name one in Image")
 	}
-	b := &box{engine: r.Engine, name: r.nameOf(what), dir: dir, grace: r.Grace, said: &tail{}}
+	b := &box{engine: r.Engine, name: r.nameOf(what), dir: dir, grace: r.Grace, start: startTime, said: &tail{}}
 	if b.grace <= 0 {
 		b.grace = 2 * time.Second
 	}
@@ -230,12 +241,14 @@ func (r *Runner) enter(ctx context.Context, what, dir string, network bool) (*bo
 	if err != nil {
 		removed := b.remove(context.WithoutCancel(ctx))
 		if text := b.said.text(); text != "" {
-			err = errors.New(text)
+			// The engine says why, or it only warns: the cause stays beside it.
+			err = fmt.Errorf("%s (%w)", text, err)
 		}
 		return nil, errors.Join(fmt.Errorf("container: %s did not start: %w", b.name, err), removed)
 	}
 	return b, nil
 }
 
-// startTime bounds the start of one container: many start at once.
+// startTime bounds the start of one container, and then its furnishing: many start
+// at once.
 const startTime = 2 * time.Minute

@@ -17,10 +17,12 @@ import (
 	"io/fs"
 )
 
-//go:embed Dockerfile package.json package-lock.json
+//go:embed Dockerfile package.json package-lock.json inside/main.go inside/helper.mod inside/helper.sum
 var files embed.FS
 
-// FS returns Dockerfile, package.json and package-lock.json, at its root.
+// FS returns Dockerfile, package.json and package-lock.json, at its root, and under
+// inside/ the program that serves a container, with the go.mod and go.sum that it
+// is built with (helper.mod, helper.sum).
 func FS() fs.FS { return files }
 
 // ClaudeCode is the pinned version of Claude Code.

@@ -22,6 +22,8 @@
 //
 // What comes out of a place is not trusted. [Client.Get] writes below the folder
 // it was given and nowhere else, makes no devices and no links that lead out,
-// and stops at a limit of bytes and files; a connection from the inside leads to
-// the one address, whatever it asks for.
+// whatever other links they go through, and stops at a limit of bytes, files and
+// folders; a connection from the inside leads to the one address, whatever it asks
+// for, and there are no more than 64 at a time. An inside that was taken over may
+// stop answering, and [Client.Close] lets go of it then.
 package airlock

@@ -91,14 +91,23 @@ func (s *inside) answer(requests <-chan *ssh.Request) {
 	}
 }
 
-// accept carries every connection to the outside.
+// accept carries every connection to the outside, up to as many at a time as are
+// taken there; one more is hung up on.
 func (s *inside) accept(l net.Listener, addr string, port uint32) {
+	slots := make(chan struct{}, maxConnections)
 	for {
 		c, err := l.Accept()
 		if err != nil {
 			return
 		}
+		select {
+		case slots <- struct{}{}:
+		default:
+			c.Close()
+			continue
+		}
 		s.work.Go(func() {
+			defer func() { <-slots }()
 			defer c.Close()
 			from, _ := c.RemoteAddr().(*net.TCPAddr)
 			ch, reqs, err := s.conn.OpenChannel("forwarded-tcpip", ssh.Marshal(forwardedChannel{addr, port, from.IP.String(), uint32(from.Port)}))

@@ -1,20 +1,13 @@
 package airlock
 
-import "embed"
+import (
+	"embed"
+	"io/fs"
+)
 
 //go:embed inside.go stream.go tar.go
 var source embed.FS
 
-// Source is what the inside is made of: an image that was built of another one
-// may speak another language.
-func Source() []byte {
-	var all []byte
-	for _, name := range []string{"inside.go", "stream.go", "tar.go"} {
-		b, err := source.ReadFile(name)
-		if err != nil {
-			return nil // cannot be: it is embedded
-		}
-		all = append(all, b...)
-	}
-	return all
-}
+// Source is what the inside is made of: the program in an image is built of it,
+// and an image of another one may speak another language.
+func Source() fs.FS { return source }

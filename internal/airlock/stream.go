@@ -40,6 +40,10 @@ func (s stdio) Close() error {
 	return err
 }
 
+// maxConnections bounds the connections that come out of one place at a time: each
+// costs this program descriptors, buffers and goroutines, which all agents share.
+const maxConnections = 64
+
 // Channel types and requests of our own. Commands and forwarded ports are SSH's.
 const (
 	putChannel = "put@dail" // extra data: the folder; a tar comes in
