@@ -30,17 +30,13 @@ type family struct {
 	marker marker
 	root   ident
 	known  map[ident]bool // seen as members while their parents lived
+	dead   map[ident]bool // zombies that were seen
 	stop   func()         // ends the watching
 }
 
 // killTime is how long a family may resist SIGKILL. It takes longer only where
 // a process is stuck in the kernel, or is somebody else's.
 const killTime = 10 * time.Second
-
-// manyLooks is how many looks in a row must find nobody where processes were
-// started while each was taken. A look takes some time: who forks behind its back
-// and dies before it comes by is not seen, and the child neither.
-const manyLooks = 5
 
 // members picks the family out of all processes: those that carry the marker,
 // the root, those that were members when they were seen before, and whatever
@@ -73,26 +69,22 @@ func members(all []proc, root ident, known map[ident]bool, inGroup bool) []proc 
 }
 
 // end asks the family to end, gives it the grace time, and forces it then,
-// until a look finds nobody. It returns how many processes other than the root
+// until a look that nobody can have got away from finds nobody. It returns how many processes other than the root
 // had to be told.
 func (f *family) end(grace time.Duration) (told int, err error) {
 	f.forget()
 	asked := map[ident]bool{}
 	forceAt := time.Now().Add(grace)
 	giveUp := forceAt.Add(killTime)
-	nobody := 0 // looks in a row that found nobody
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
-		before := forks()
-		alive, err := f.alive()
+		alive, whole, err := f.alive()
 		if err != nil {
 			return told, err
 		}
-		if len(alive) > 0 {
-			nobody = 0
-		} else if nobody++; forks() == before || nobody >= manyLooks {
+		now := time.Now()
+		if len(alive) == 0 && (whole || now.After(giveUp)) {
 			return told, nil
 		}
-		now := time.Now()
 		if now.After(giveUp) {
 			return told, fmt.Errorf("could not end %s, not even with SIGKILL: end them by hand", pids(alive))
 		}
@@ -114,18 +106,18 @@ func (f *family) end(grace time.Duration) (told int, err error) {
 	}
 }
 
-// alive returns the members that still run. A zombie does not: it holds
-// nothing, and only its parent can take it away.
-func (f *family) alive() ([]proc, error) {
-	all, err := scan(f.marker, f.root)
+// alive returns the members that still run, and whether these are all. A zombie
+// does not: it holds nothing, and only its parent can take it away.
+func (f *family) alive() (list []proc, whole bool, err error) {
+	all, whole, err := scan(f.marker, f.root, f.dead)
 	if err != nil {
-		return nil, fmt.Errorf("cannot see what it started: %w", err)
+		return nil, false, fmt.Errorf("cannot see what it started: %w", err)
 	}
 	found := members(all, f.root, f.known, !marks)
 	for _, p := range found {
 		f.known[p.ident()] = true
 	}
-	return slices.DeleteFunc(found, func(p proc) bool { return p.zombie }), nil
+	return slices.DeleteFunc(found, func(p proc) bool { return p.zombie }), whole, nil
 }
 
 // forget ends the watching, where there is any.
@@ -138,7 +130,7 @@ func (f *family) forget() {
 
 // newFamily founds the family of a process that was just started.
 func newFamily(m marker, pid int) *family {
-	f := &family{marker: m, root: ident{pid, startOf(pid)}, known: map[ident]bool{}}
+	f := &family{marker: m, root: ident{pid, startOf(pid)}, known: map[ident]bool{}, dead: map[ident]bool{}}
 	if marks {
 		return f
 	}
@@ -156,7 +148,7 @@ func newFamily(m marker, pid int) *family {
 			case <-quit:
 				return
 			case <-tick.C:
-				_, _ = f.alive() // the last look is the one that must not fail
+				_, _, _ = f.alive() // the last look is the one that must not fail
 			}
 		}
 	}()

@@ -35,30 +35,66 @@ func mark(pid int, m marker) {
 }
 
 // scan lists the processes that are not older than the root, and whether they
-// carry the marker.
-func scan(m marker, root ident) ([]proc, error) {
-	entries, err := os.ReadDir("/proc")
+// carry the marker. whole says that no marked process got away. dead holds the
+// zombies of earlier scans, and takes those of this one.
+//
+// The kernel lists processes by pid, and each is looked at before the list is
+// asked to go on, a few at a time. So who forks and dies before it is looked at does
+// not get away: its child has a higher pid, and is still to come. That fails where
+// the last of the list died in between, for there the list had ended already, and
+// where pids began anew.
+func scan(m marker, root ident, dead map[ident]bool) (all []proc, whole bool, err error) {
+	dir, err := os.Open("/proc")
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	var all []proc
-	inLimits, inEnv := []byte(m.String()), []byte(markVar+"="+m.String())
-	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil {
+	defer dir.Close()
+	began := lastPID()
+	buf := make([]byte, 64) // two processes, or the longest of the other names
+	for {
+		n, err := unix.ReadDirent(int(dir.Fd()), buf)
+		if errors.Is(err, unix.EINTR) {
 			continue
 		}
-		p, err := stat(pid)
 		if err != nil {
-			continue // it ended
+			return nil, false, fmt.Errorf("/proc: %w", err)
 		}
-		if root.start != "" && older(p.start, root.start) {
-			continue
+		if n == 0 {
+			return all, whole && lastPID() >= began, nil
 		}
-		p.marked = has(pid, "limits", inLimits) || has(pid, "environ", inEnv)
-		all = append(all, p)
+		_, _, names := unix.ParseDirent(buf[:n], -1, nil)
+		whole = true
+		for _, name := range names {
+			pid, err := strconv.Atoi(name)
+			if err != nil {
+				continue
+			}
+			p, there := look(pid, m)
+			if there && (root.start == "" || !older(p.start, root.start)) {
+				all = append(all, p)
+			}
+			if !there || p.zombie && !dead[p.ident()] {
+				whole = false
+			}
+			if p.zombie {
+				dead[p.ident()] = true
+			}
+		}
 	}
-	return all, nil
+}
+
+// look looks at one process; false where it ended meanwhile.
+func look(pid int, m marker) (p proc, there bool) {
+	p, err := stat(pid)
+	if err != nil {
+		return p, false
+	}
+	p.marked = has(pid, "limits", []byte(m.String())) || has(pid, "environ", []byte(markVar+"="+m.String()))
+	if !p.marked && !p.zombie {
+		now, err := stat(pid) // it may have died before its marks were read
+		return now, err == nil && now.ident() == p.ident()
+	}
+	return p, true
 }
 
 func has(pid int, file string, text []byte) bool {
@@ -66,20 +102,16 @@ func has(pid int, file string, text []byte) bool {
 	return err == nil && bytes.Contains(b, text)
 }
 
-// forks counts the processes and threads that this machine has started since it
-// was (proc_stat(5)); 0 where that cannot be read.
-func forks() uint64 {
-	b, err := os.ReadFile("/proc/stat")
+// lastPID is the one that was given to a process last (proc_loadavg(5)); 0 where
+// that cannot be read.
+func lastPID() int {
+	b, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
 		return 0
 	}
-	_, rest, found := bytes.Cut(b, []byte("\nprocesses "))
-	line, _, _ := bytes.Cut(rest, []byte("\n"))
-	n, err := strconv.ParseUint(string(line), 10, 64)
-	if !found || err != nil {
-		return 0
-	}
-	return n
+	f := strings.Fields(string(b))
+	pid, _ := strconv.Atoi(f[len(f)-1])
+	return pid
 }
 
 // older compares two starts, in clock ticks since boot.

@@ -26,9 +26,11 @@ func sysProcAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: tr
 
 func mark(int, marker) {}
 
-// scan lists all processes.
-func scan(marker, ident) ([]proc, error) {
-	return ps("-ax")
+// scan lists all processes. That it is whole cannot be promised, and no further
+// look would know more.
+func scan(marker, ident, map[ident]bool) (all []proc, whole bool, err error) {
+	all, err = ps("-ax")
+	return all, true, err
 }
 
 func startOf(pid int) string {
@@ -69,6 +71,3 @@ func send(p proc, sig syscall.Signal) {
 		_ = syscall.Kill(p.pid, sig)
 	}
 }
-
-// forks is not known here.
-func forks() uint64 { return 0 }
