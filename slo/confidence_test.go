@@ -88,7 +88,7 @@ func load(t testing.TB, seed uint64, seconds int, ttft, itl float64) slo.Series 
 // drawn from. Intervals that took the seconds for independent would hold it in
 // half of the cases.
 func TestIntervalsHoldTheTruth(t *testing.T) {
-	const trials, ttft, itl = 40, 0.5, 0.03
+	const trials, ttft, itl = 24, 0.5, 0.03
 	truth := map[string]float64{
 		"mean_ttft":       ttft * math.Exp(0.3*0.3/2),
 		"mean_tps":        1 / (itl * math.Exp(0.1*0.1/2)),

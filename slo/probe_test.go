@@ -31,7 +31,7 @@ func TestSaturateKnowsTheTruth(t *testing.T) {
 		"known times":       {fixed, nil, ""},
 		"no whole waves":    {fixed, func(p *slo.Probe) { p.Concurrency = 32; p.Duration = 11800 * time.Millisecond }, ""},
 		"one stream":        {fixed, func(p *slo.Probe) { p.Concurrency = 1 }, ""},
-		"a batch":           {sim.Config{Step: gpu}, func(p *slo.Probe) { p.Concurrency = 64; p.PromptTokens, p.OutputTokens = 768, 256; p.Duration *= 2 }, ""},
+		"a batch":           {sim.Config{Step: gpu}, func(p *slo.Probe) { p.Concurrency = 24; p.PromptTokens, p.OutputTokens = 768, 256; p.Duration *= 2 }, ""},
 		"an l40s":           {l40s(t), func(p *slo.Probe) { p.Concurrency = 64; p.PromptTokens, p.OutputTokens = 768, 256; p.Duration *= 2 }, ""},
 		"mostly prompts":    {sim.Config{Step: gpu}, func(p *slo.Probe) { p.PromptTokens, p.OutputTokens = 4000, 8 }, "max_num_batched_tokens"},
 		"only answers":      {sim.Config{Step: gpu}, func(p *slo.Probe) { p.PromptTokens, p.OutputTokens = 32, 400; p.Duration *= 2 }, ""},

@@ -142,6 +142,17 @@ func TestTheHelperIsBuiltOfWhatTheTagCovers(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The helper can be built, and is built of these sources.
+func TestTheHelperIsBuilt(t *testing.T) {
+	if os.Getenv("DAIL_REAL") == "" {
+		t.Skip("SKIP: compiles a standard library for containers, a minute from an empty cache; make test-real runs it")
+	}
+	source, err := Image{Toolchain: toolchain.FS()}.helperSource()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if b, err := buildHelper(t.Context(), source, runtime.GOARCH); err != nil || !bytes.HasPrefix(b, []byte("\x7fELF")) {
 		t.Errorf("%d bytes, %v", len(b), err)
 	}

@@ -192,7 +192,7 @@ func TestAQuotaIsFlaggedAndCleared(t *testing.T) {
 				if limited := u.Throttled > maxThrottled; limited != tc.limited || tc.share >= 0 && math.Abs(u.CPUShare-tc.share) > 1e-9 {
 					t.Errorf("%+v", u)
 				}
-				if _, why := u.Limited(); strings.Contains(why, "control group") != tc.limited {
+				if _, why := u.Limited(); strings.Contains(why, "used up in") != tc.limited { // this machine may be busy besides
 					t.Errorf("reason %q", why)
 				}
 			})
