@@ -15,9 +15,9 @@ import (
 )
 
 // Engine is a container engine behind its command. The zero value is the one that
-// the docker command talks to.
+// the docker command talks to, or podman where there is no docker.
 type Engine struct {
-	// Command is the program. Empty: docker.
+	// Command is the program. Empty: docker, or podman where only that is there.
 	Command string
 	// Host is the engine's address, in place of what DOCKER_HOST, CONTAINER_HOST and
 	// the command's context say. Empty: those.
@@ -27,10 +27,16 @@ type Engine struct {
 }
 
 func (e Engine) command() string {
-	if e.Command == "" {
-		return "docker"
+	if e.Command != "" {
+		return e.Command
 	}
-	return e.Command
+	const usual, other = "docker", "podman"
+	if _, err := exec.LookPath(usual); err != nil {
+		if _, err := exec.LookPath(other); err == nil {
+			return other
+		}
+	}
+	return usual
 }
 
 // ErrNoEngine is a command that is not installed, or whose engine does not answer.

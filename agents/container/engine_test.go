@@ -59,6 +59,27 @@ func TestWhatTheCommandSees(t *testing.T) {
 	}
 }
 
+// Who has podman only need not say so; docker comes first.
+func TestWhichEngine(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("PATH", dir)
+	answers := func(name string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\necho "+name+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := (Engine{}).Check(t.Context()); !errors.Is(err, ErrNoEngine) || !strings.Contains(err.Error(), "docker is not on the PATH: install Docker or podman") {
+		t.Errorf("none: %v", err)
+	}
+	for _, name := range []string{"podman", "docker"} {
+		answers(name)
+		if out, err := (Engine{}).output(t.Context(), "ps"); err != nil || out != name {
+			t.Errorf("with %s: %q, %v", name, out, err)
+		}
+	}
+}
+
 // Every bound of a container, whatever the runner is made of.
 func TestArguments(t *testing.T) {
 	for _, network := range []bool{false, true} {
