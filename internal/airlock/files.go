@@ -40,7 +40,7 @@ func (c *Client) move(kind, dir string, move func(ssh.Channel) error) error {
 	why := make(chan string, 1)
 	go func() {
 		text, _ := io.ReadAll(io.LimitReader(ch.Stderr(), 4096))
-		why <- plain(text)
+		why <- shown(text)
 	}()
 	err = move(ch)
 	if err != nil {

@@ -11,9 +11,10 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/x/dail/internal/plain"
 )
 
 // ErrGone is a place that ended, or stopped answering, before a command in it did.
@@ -127,7 +128,7 @@ func (c *Client) Expose(target string) (inside string, err error) {
 		case err != nil:
 			return err
 		case !ok:
-			return fmt.Errorf("no port in there: %s", plain(reply))
+			return fmt.Errorf("no port in there: %s", shown(reply))
 		case ssh.Unmarshal(reply, &got) != nil:
 			return errors.New("no port in there: the answer is broken")
 		}
@@ -245,7 +246,7 @@ func (c *Client) run(ctx context.Context, cmd Command, kill <-chan struct{}) (Ex
 	}
 	if !ok {
 		why, _ := io.ReadAll(io.LimitReader(ch.Stderr(), 4096))
-		return none, errors.New(plain(why))
+		return none, errors.New(shown(why))
 	}
 	if cmd.Together {
 		cmd.Stderr = nil // nothing comes of it, and Stdout may be the same writer
@@ -287,7 +288,7 @@ func (c *Client) open(kind string, extra []byte) (ssh.Channel, <-chan Exit, erro
 	var refused *ssh.OpenChannelError
 	switch {
 	case errors.As(err, &refused):
-		return nil, nil, errors.New(plain([]byte(refused.Message)))
+		return nil, nil, errors.New(shown([]byte(refused.Message)))
 	case err != nil:
 		return nil, nil, fmt.Errorf("%w: %w", ErrGone, err)
 	}
@@ -302,15 +303,10 @@ func (c *Client) open(kind string, extra []byte) (ssh.Channel, <-chan Exit, erro
 	return ch, told, nil
 }
 
-// plain is what the other end said, as text that may be shown: it may have been
-// taken over, and a terminal obeys some characters.
-func plain(said []byte) string {
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(string(said), "?")))
+// shown is what the other end said, on one line: it may have been taken over, and
+// a terminal obeys some characters.
+func shown(said []byte) string {
+	return strings.Join(strings.Fields(plain.Text(string(said))), " ")
 }
 
 // take reads a command's end.
