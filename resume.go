@@ -272,10 +272,10 @@ func (r *runner) billStart(failed error) error {
 	if !errors.As(failed, &start) {
 		return nil // nothing was made
 	}
-	if !r.resumed && !r.plan.Provider.About().Paid {
-		return nil
-	}
 	if !r.resumed {
+		if !r.plan.Provider.About().Paid {
+			return nil
+		}
 		var billed time.Duration
 		for _, s := range start.Steps {
 			billed += s.Elapsed
