@@ -127,10 +127,8 @@ func (c claims) About() pod.About {
 // The whole of dev-load in containers, through the program: four agents, and
 // nothing left behind.
 func TestRealDevLoadInContainers(t *testing.T) {
-	if os.Getenv("DAIL_REAL") == "" {
-		t.Skip("SKIP: takes minutes; make test-real runs it")
-	}
 	needEngine(t)
+	contained(t, container.Engine{}, dail.Config{}) // the image, or why it cannot be had
 	rep, dir := devLoad(t, "-devs", "4", "-runner", "docker")
 	if rep.Runner != "docker" {
 		t.Errorf("runner %q", rep.Runner)
@@ -205,9 +203,6 @@ func daemon(t *testing.T, image string) (container.Engine, *os.Process) {
 
 // The same level on another machine's engine has the same results.
 func TestRealRemoteEngine(t *testing.T) {
-	if os.Getenv("DAIL_REAL") == "" {
-		t.Skip("SKIP: starts a second Docker daemon; make test-real runs it")
-	}
 	needEngine(t)
 	plan, here := contained(t, container.Engine{}, dail.Config{Devs: "2"})
 	near, err := dail.Run(t.Context(), plan)
@@ -289,9 +284,6 @@ func (f *first) Write(b []byte) (int, error) { f.then(); return f.w.Write(b) }
 // A daemon that stops in the middle of a level fails its agents and no other; the
 // report says so, and the pod is given back.
 func TestRealEngineStopsMidLevel(t *testing.T) {
-	if os.Getenv("DAIL_REAL") == "" {
-		t.Skip("SKIP: starts a second Docker daemon; make test-real runs it")
-	}
 	needEngine(t)
 	plan, here := contained(t, container.Engine{}, dail.Config{Devs: "4"})
 	engine, process := daemon(t, here.Image)
