@@ -91,12 +91,15 @@ type ledger struct{ dir string }
 
 // openLedger makes the folder where it is missing.
 func openLedger(state string) (*ledger, error) {
-	l := &ledger{dir: filepath.Join(state, "ledger")}
+	l := ledgerIn(state)
 	if err := os.MkdirAll(l.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("ledger: %w; set DAIL_STATE to a folder that can be written", err)
 	}
 	return l, nil
 }
+
+// ledgerIn is the ledger of a folder in which it has been opened before.
+func ledgerIn(state string) *ledger { return &ledger{dir: filepath.Join(state, "ledger")} }
 
 func (l *ledger) path(name string) string { return filepath.Join(l.dir, name+".json") }
 

@@ -71,9 +71,11 @@ func takeJob(in *bufio.Reader, kinds []Kind) (*sentry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("provider %s cannot be opened again: %w", j.Kind, err)
 	}
-	l, err := openLedger(j.State)
-	if err != nil {
-		return nil, err
+	// The program made its folder, and asks for no machine before this one is ready:
+	// where it is gone there is none, and no folder to be left behind either.
+	l := ledgerIn(j.State)
+	if _, err := os.Stat(l.dir); err != nil {
+		return nil, fmt.Errorf("ledger: %w", err)
 	}
 	return newSentry(j, p, l, clk, os.Stderr), nil
 }

@@ -1,8 +1,12 @@
 package pod
 
 import (
+	"bufio"
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -109,6 +113,23 @@ func TestWatchdogThatCannotBeStarted(t *testing.T) {
 				t.Errorf("err = %v, want %s", err, tt.want)
 			}
 		})
+	}
+}
+
+// A folder that went away before the watchdog was ready held no machine, and is
+// not made anew: its program is gone, and nobody would remove it.
+func TestWatchdogOfAFolderThatIsGone(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "gone")
+	line, err := json.Marshal(job{Kind: "cloud", Run: "r", Program: processOf(os.Getpid()), State: state, Secret: []byte("key")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = takeJob(bufio.NewReader(bytes.NewReader(append(line, '\n'))), KindsOfTests())
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("err = %v", err)
+	}
+	if _, err := os.Stat(state); err == nil {
+		t.Error("the folder was made")
 	}
 }
 
