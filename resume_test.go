@@ -374,7 +374,7 @@ func TestResumeRefusesOtherVersions(t *testing.T) {
 	plan.Resume, plan.Agent, plan.Claude = cut.RunID, nil, client
 	plan.Provider = unavailable{plan.Provider}
 	_, err := dail.Run(t.Context(), plan)
-	for _, want := range []string{"Claude Code was 2.1.197, and is 2.1.330 now", "LiteLLM was 1.99.0, and is not there now"} {
+	for _, want := range []string{"Claude Code: was 2.1.197, is 2.1.330", "LiteLLM: was 1.99.0, is not known"} {
 		if dail.ExitStatus(nil, err) != 2 || !strings.Contains(err.Error(), want) {
 			t.Errorf("the refusal does not say %q: %v", want, err)
 		}
@@ -454,7 +454,7 @@ func TestResumeOnAnotherServerIsRefused(t *testing.T) {
 	plan := planFor(t, "1,2", results)
 	plan.Resume = cut.RunID
 	rep, err := dail.Run(t.Context(), plan)
-	if dail.ExitStatus(rep, err) != 1 || !strings.Contains(err.Error(), "the server was") {
+	if dail.ExitStatus(rep, err) != 1 || !strings.Contains(err.Error(), "the server: was") {
 		t.Fatal(err)
 	}
 	stored, _ := oneReport(t, results)

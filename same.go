@@ -28,6 +28,15 @@ const (
 	keySeqs         = "serving.max_num_seqs"
 )
 
+// same is nil where a thing is what it was, and else says what it was and is, as
+// compose says it of a key.
+func same(what, was, is string) error {
+	if was == is {
+		return nil
+	}
+	return fmt.Errorf("%s: was %s, is %s", what, cmp.Or(was, "not known"), cmp.Or(is, "not known"))
+}
+
 // sameComposition compares what is composed now with what was then. grown are
 // the changes that more developers bring.
 func (p *Plan) sameComposition(place report.Place) (grown []string, err error) {
@@ -55,30 +64,26 @@ func (p *Plan) sameComposition(place report.Place) (grown []string, err error) {
 
 // sameWishes compares what is no part of a composition.
 func (p *Plan) sameWishes(rep *report.Report) error {
-	var faults []error
-	same := func(flag, was, is string) {
-		if was != is {
-			faults = append(faults, fmt.Errorf("%s: was %s, is %s", flag, cmp.Or(was, "–"), cmp.Or(is, "–")))
-		}
-	}
-	same("-provider", rep.Provider, p.Provider.About().Name)
-	same("-gateway", rep.Gateway, p.Gateway)
-	if client := p.AgentName; rep.Agent != nil {
-		if p.Agent == nil {
-			client = clientName
-		}
-		same("agent", rep.Agent.Name, client)
-	}
-	if rep.HoursPerMonth != 0 {
-		same("-hours-per-month", fmt.Sprint(rep.HoursPerMonth), fmt.Sprint(p.HoursPerMonth))
-	}
 	duty := 0.0
 	if rep.Money != nil {
 		duty = rep.Money.DutyCycle
 	}
-	same("-duty", fmt.Sprint(duty), fmt.Sprint(p.DutyCycle))
+	faults := []error{
+		same("-provider", rep.Provider, p.Provider.About().Name),
+		same("-gateway", rep.Gateway, p.Gateway),
+		same("-duty", fmt.Sprint(duty), fmt.Sprint(p.DutyCycle)),
+	}
+	if client := p.AgentName; rep.Agent != nil {
+		if p.Agent == nil {
+			client = clientName
+		}
+		faults = append(faults, same("agent", rep.Agent.Name, client))
+	}
+	if rep.HoursPerMonth != 0 {
+		faults = append(faults, same("-hours-per-month", fmt.Sprint(rep.HoursPerMonth), fmt.Sprint(p.HoursPerMonth)))
+	}
 	if searched := rep.Devs == nil; searched != (p.SearchMax > 0) {
-		same("-devs", team(searched, rep.Devs), team(!searched, p.Run.Devs))
+		faults = append(faults, same("-devs", team(searched, rep.Devs), team(!searched, p.Run.Devs)))
 	} else if searched {
 		if most := rep.Capacity; most != nil && most.Max > p.SearchMax {
 			faults = append(faults, fmt.Errorf("-devs: was auto:%d, is auto:%d; it may only grow", most.Max, p.SearchMax))
@@ -105,18 +110,15 @@ func (r *runner) sameClients(ctx context.Context) error {
 	}
 	p, rep := &r.plan, r.report
 	var faults []error
-	same := func(what, was, is string) {
-		if was != "" && was != is {
-			faults = append(faults, fmt.Errorf("%s was %s, and is %s now", what, was, cmp.Or(is, "not there")))
-		}
+	if rep.GatewayVersion != "" {
+		faults = append(faults, same("LiteLLM", rep.GatewayVersion, r.litellm.Version))
 	}
-	same("LiteLLM", rep.GatewayVersion, r.litellm.Version)
 	if p.Agent == nil && rep.AgentVersion != "" {
 		version, err := r.clientVersion(ctx)
 		if err != nil {
 			return refuse("-resume %s: the version of Claude Code: %w", r.place.RunID, err)
 		}
-		same("Claude Code", rep.AgentVersion, version)
+		faults = append(faults, same("Claude Code", rep.AgentVersion, version))
 	}
 	if err := errors.Join(faults...); err != nil {
 		return refuse("-resume %s: the levels would not belong together: %w; start a run of its own, or bring that version back", r.place.RunID, err)
@@ -148,18 +150,14 @@ func (r *runner) clientVersion(ctx context.Context) (string, error) {
 // sameServer refuses levels of two kinds in one report.
 func (r *runner) sameServer(s report.Session) error {
 	rep := r.report
-	var faults []error
-	same := func(what, was, is string) {
-		if was != is {
-			faults = append(faults, fmt.Errorf("%s was %s, and is %s now", what, cmp.Or(was, "not known"), cmp.Or(is, "not known")))
-		}
+	faults := []error{
+		same("the server", rep.VLLMVersion, s.VLLMVersion),
+		same("the context window", fmt.Sprint(rep.MaxModelLen), fmt.Sprint(r.pod.MaxModelLen)),
+		same("the runner", rep.Runner, cmp.Or(r.plan.RunnerName, runnerLocal)),
 	}
 	if (rep.Source == report.Simulated) != r.pod.Simulated {
 		faults = append(faults, fmt.Errorf("the levels that there are are %s, and this server is not", rep.Source))
 	}
-	same("the server", rep.VLLMVersion, s.VLLMVersion)
-	same("the context window", fmt.Sprint(rep.MaxModelLen), fmt.Sprint(r.pod.MaxModelLen))
-	same("the runner", rep.Runner, cmp.Or(r.plan.RunnerName, runnerLocal))
 	if err := errors.Join(faults...); err != nil {
 		return fmt.Errorf("%w; start a run of its own instead", err)
 	}
