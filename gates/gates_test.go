@@ -96,7 +96,7 @@ func TestGates(t *testing.T) {
 		{"another status is wanted", gates.Gate{Cmd: "exit 3", ExpectExit: 3}, gates.Result{Passed: true, ExitCode: 3}},
 		{"another status is wanted, and missed", gates.Gate{Cmd: "true", ExpectExit: 3}, gates.Result{}},
 		{"127 is wanted", gates.Gate{Cmd: "exit 127", ExpectExit: 127}, gates.Result{Passed: true, ExitCode: 127}},
-		{"out of time", gates.Gate{Cmd: "echo begun; sleep 60", Timeout: 200 * time.Millisecond}, gates.Result{ExitCode: -1, Output: "begun\n", TimedOut: true}},
+		{"out of time", gates.Gate{Cmd: "echo begun; sleep 60", Timeout: 2 * time.Second}, gates.Result{ExitCode: -1, Output: "begun\n", TimedOut: true}},
 		{"no such program", gates.Gate{Cmd: "no-such-program 2>/dev/null"}, gates.Result{ExitCode: 127, EnvError: "exit status 127: a program of the gate is missing or cannot be run"}},
 		{"no node", gates.Gate{Cmd: "echo \"env: 'node': No such file or directory\"; exit 127"}, gates.Result{ExitCode: 127, Output: "env: 'node': No such file or directory\n",
 			EnvError: "exit status 127: a program of the gate is missing or cannot be run (env: 'node': No such file or directory)"}},
