@@ -46,8 +46,8 @@ func (l *Level) figures() map[string]**float64 {
 // Merge joins repeats of one team size, the latest last: headline figures
 // become means (a figure that one of them lacks is dropped), bounds the hull of
 // theirs, and the verdict is the conservative one: it holds where all hold, for
-// certain where all do so for certain, and is valid where all are; at p90 nobody
-// knows where one does not say. Everything else (counts, windows, agents) is the latest's; the repeats stay whole in
+// certain where all do so for certain, and certainly does not where one certainly
+// does not; it is valid where all are; at p90 nobody knows where one does not say. Everything else (counts, windows, agents) is the latest's; the repeats stay whole in
 // Repeats. A single level is returned as it is.
 func Merge(levels []Level) Level {
 	if len(levels) == 0 {
@@ -88,12 +88,13 @@ func (m *Level) agree(levels []Level) {
 	m.Valid, m.Gates = &valid, GatesScored
 	m.HoldsSLOP90 = allOf(levels, func(l Level) *bool { return l.HoldsSLOP90 })
 	for i, l := range levels {
-		certain = certain && l.HoldsSLOCertain && l.HoldsSLO == levels[0].HoldsSLO
 		m.AgentsOK = min(m.AgentsOK, l.AgentsOK)
-		if l.HoldsSLO {
+		switch {
+		case l.HoldsSLO:
 			holds++
-		} else {
-			worst = i
+			certain = certain && l.HoldsSLOCertain
+		case worst < 0 || l.HoldsSLOCertain || !levels[worst].HoldsSLOCertain:
+			worst = i // the latest of those that do not hold, first of those that certainly do not
 		}
 		switch {
 		case l.Valid == nil:
@@ -103,10 +104,10 @@ func (m *Level) agree(levels []Level) {
 		}
 	}
 	m.HoldsSLO, m.HoldsSLOCertain = worst < 0, certain
-	switch {
-	case worst < 0:
+	if worst < 0 {
 		m.Verdict = fmt.Sprintf("holds in all of %d repeats; the latest: %s", len(levels), m.Verdict)
-	default:
+	} else {
+		m.HoldsSLOCertain = levels[worst].HoldsSLOCertain
 		m.Verdict = fmt.Sprintf("does not hold in %d of %d repeats: %s", len(levels)-holds, len(levels), levels[worst].Verdict)
 	}
 }

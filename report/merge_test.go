@@ -1,6 +1,7 @@
 package report_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -51,6 +52,40 @@ func TestMergeAtP90(t *testing.T) {
 			got := report.Merge([]report.Level{first, second}).HoldsSLOP90
 			if (got == nil) != (c.want == nil) || got != nil && *got != c.want {
 				t.Errorf("%v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+// Repeats hold where each of them does. That is certain where each certainly does;
+// that they do not is certain as soon as one certainly does not.
+func TestMergedVerdict(t *testing.T) {
+	type verdict struct{ holds, certain bool }
+	yes, maybe, no, hardly := verdict{true, true}, verdict{true, false}, verdict{false, true}, verdict{false, false}
+	for _, c := range []struct {
+		name    string
+		repeats []verdict
+		want    verdict
+		told    string
+	}{
+		{"all hold", []verdict{yes, yes}, yes, "holds in all of 2 repeats; the latest: the verdict of 2"},
+		{"one may not", []verdict{yes, maybe}, maybe, "holds in all of 2 repeats"},
+		{"one does not", []verdict{no, yes}, no, "does not hold in 1 of 2 repeats: the verdict of 1"},
+		{"one hardly does", []verdict{yes, hardly, yes}, hardly, "does not hold in 1 of 3 repeats: the verdict of 2"},
+		{"one certainly does not, one hardly", []verdict{no, hardly}, no, "does not hold in 2 of 2 repeats: the verdict of 1"},
+		{"the same, otherwise ordered", []verdict{hardly, maybe, no}, no, "does not hold in 2 of 3 repeats: the verdict of 3"},
+		{"the latest tells", []verdict{no, no}, no, "does not hold in 2 of 2 repeats: the verdict of 2"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var levels []report.Level
+			for i, v := range c.repeats {
+				l := sample().ByDevs[0]
+				l.HoldsSLO, l.HoldsSLOCertain, l.Verdict = v.holds, v.certain, fmt.Sprintf("the verdict of %d", i+1)
+				levels = append(levels, l)
+			}
+			m := report.Merge(levels)
+			if got := (verdict{m.HoldsSLO, m.HoldsSLOCertain}); got != c.want || !strings.HasPrefix(m.Verdict, c.told) {
+				t.Errorf("%+v %q, want %+v %q", got, m.Verdict, c.want, c.told)
 			}
 		})
 	}
