@@ -86,10 +86,6 @@ func events(w http.ResponseWriter, r *http.Request, dir string) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	out := http.NewResponseController(w)
-	fmt.Fprint(w, ": listening\n\n")
-	if out.Flush() != nil {
-		return
-	}
 	look := func() string {
 		paths, err := find(dir)
 		if err != nil {
@@ -98,6 +94,11 @@ func events(w http.ResponseWriter, r *http.Request, dir string) {
 		return state(paths)
 	}
 	seen := cmp.Or(r.FormValue("seen"), look())
+	// Whoever reads this may count on hearing of all that changes from here on.
+	fmt.Fprint(w, ": listening\n\n")
+	if out.Flush() != nil {
+		return
+	}
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
