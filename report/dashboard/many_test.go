@@ -3,6 +3,7 @@ package dashboard_test
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -76,6 +77,8 @@ func BenchmarkThousandReports(b *testing.B) {
 	}
 }
 
+const tries = 3
+
 // readAll is how long it takes to read all reports of a folder and to do nothing
 // with them, several at once.
 func readAll(t *testing.T, dir string) time.Duration {
@@ -101,7 +104,8 @@ func readAll(t *testing.T, dir string) time.Duration {
 
 // A thousand reports: a page is made within 300 MB, and in not much more time than
 // it takes to read them; it opens within 2 s, and gives every answer within 2 s.
-// Where reading takes 1 s, as on two quiet cores, that is under 2.5 s.
+// Where reading takes 1 s, as on two quiet cores, that is under 2.5 s. The best of
+// some tries counts: a machine that stalls is not what is measured.
 func TestRealBrowserThousandReports(t *testing.T) {
 	if os.Getenv("DAIL_REAL") == "" {
 		t.Skip("SKIP: drives a headless Chromium; make test-real installs and runs it")
@@ -109,32 +113,46 @@ func TestRealBrowserThousandReports(t *testing.T) {
 	dir := many(t, 1000)
 	path := filepath.Join(t.TempDir(), "d.html")
 	runtime.GC()
-	began := time.Now()
-	if n, err := dashboard.WriteFile(path, dir); n != 1000 || err != nil {
-		t.Fatal(n, err)
-	}
-	took := time.Since(began)
 	var m runtime.MemStats
+	write := func() time.Duration {
+		began := time.Now()
+		if n, err := dashboard.WriteFile(path, dir); n != 1000 || err != nil {
+			t.Fatal(n, err)
+		}
+		return time.Since(began)
+	}
+	took := write()
 	runtime.ReadMemStats(&m)
 	read := readAll(t, dir)
+	for range tries - 1 {
+		took, read = min(took, write()), min(read, readAll(t, dir))
+	}
 	t.Logf("made in %v with %d MB from the system; reading the reports alone takes %v", took, m.Sys/1e6, read)
 	if took > 5*read/2 || m.Sys > 300e6 {
 		t.Errorf("made in %v with %d MB; reading the reports alone takes %v", took, m.Sys/1e6, read)
 	}
-	steps := []step{{"do": "open", "name": "open"}}
-	for _, v := range views {
-		steps = append(steps, step{"do": "time", "name": v, "on": "[data-view=" + v + "]"})
-	}
-	steps = append(steps, step{"do": "time", "name": "run", "on": "main tbody a"}, step{"do": "text", "name": "foot", "on": "footer"})
-	saw := drive(t, path, steps)
-	for _, name := range append([]string{"open", "run"}, views...) {
-		var took struct{ MS float64 }
-		if err := json.Unmarshal(saw[name], &took); err != nil {
-			t.Fatal(err)
+	var steps []step
+	for i := range tries {
+		name := func(what string) string { return fmt.Sprint(what, i) }
+		steps = append(steps, step{"do": "open", "name": name("open")})
+		for _, v := range views {
+			steps = append(steps, step{"do": "time", "name": name(v), "on": "[data-view=" + v + "]"})
 		}
-		t.Logf("%s: %.0f ms", name, took.MS)
-		if took.MS > 2000 {
-			t.Errorf("%s took %.0f ms", name, took.MS)
+		steps = append(steps, step{"do": "time", "name": name("run"), "on": "main tbody a"})
+	}
+	saw := drive(t, path, append(steps, step{"do": "text", "name": "foot", "on": "footer"}))
+	for _, what := range append([]string{"open", "run"}, views...) {
+		least := math.Inf(1)
+		for i := range tries {
+			var took struct{ MS float64 }
+			if err := json.Unmarshal(saw[fmt.Sprint(what, i)], &took); err != nil {
+				t.Fatal(err)
+			}
+			least = min(least, took.MS)
+		}
+		t.Logf("%s: %.0f ms", what, least)
+		if least > 2000 {
+			t.Errorf("%s took %.0f ms", what, least)
 		}
 	}
 	if !strings.Contains(text(t, saw["foot"]), "1000 reports") {
