@@ -3,6 +3,7 @@ package dail_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -32,6 +33,7 @@ type asker struct{}
 
 const (
 	askerVar  = "DAIL_TEST_ASKER"
+	levelVar  = "ASKER_LEVEL" // the folder of the level, where its agents meet
 	questions = 3
 	answerLen = 12 // tokens
 )
@@ -43,7 +45,7 @@ func TestMain(m *testing.M) {
 		os.Exit(pretendLiteLLM(os.Args[3:]))
 	}
 	if url := os.Getenv(askerVar); url != "" {
-		if err := ask(url, os.Getenv("ASKER_TOKEN")); err != nil {
+		if err := ask(url, os.Getenv("ASKER_TOKEN"), os.Getenv(levelVar)); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -52,7 +54,33 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m) // nothing that a test started may outlive the tests
 }
 
-func ask(url, token string) error {
+// meet waits until all agents of a level have come here once: on a busy machine
+// they are started far apart, and a level of seconds would fall short of its N.
+// Who does not come is not awaited for ever.
+func meet(level, where string) error {
+	n := 0
+	if _, err := fmt.Sscanf(filepath.Base(level), "n%d", &n); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(level, fmt.Sprintf("%s-%d", where, os.Getpid())), nil, 0o644); err != nil {
+		return err
+	}
+	for range 3000 {
+		if here, err := filepath.Glob(filepath.Join(level, where+"-*")); err != nil || len(here) >= n {
+			return err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return nil
+}
+
+func ask(url, token, level string) (err error) {
+	if level != "" {
+		if err := meet(level, "begin"); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, meet(level, "end")) }()
+	}
 	for i := range questions {
 		body := fmt.Sprintf(`{"model":"m","max_tokens":%d,"stream":true,"messages":[{"role":"user","content":"question %d of %d"}]}`, answerLen, i, os.Getpid())
 		req, err := http.NewRequest(http.MethodPost, url+"/v1/messages", strings.NewReader(body))
@@ -81,7 +109,7 @@ func (asker) Command(job agents.Job) (agents.Command, error) {
 	self, err := os.Executable()
 	return agents.Command{
 		Argv:   []string{self},
-		Env:    map[string]string{askerVar: job.View.Gateway},
+		Env:    map[string]string{askerVar: job.View.Gateway, levelVar: filepath.Dir(filepath.Dir(job.View.Workspace))},
 		Secret: map[string]string{"ASKER_TOKEN": job.Token},
 	}, err
 }

@@ -138,9 +138,6 @@ func TestPrecisionKeepsAllAtWork(t *testing.T) {
 	if d := l.Delivered; d == nil || d.Short || d.FullShare < 0.5 || d.ActiveMean < 1.5 {
 		t.Errorf("delivered %+v", l.Delivered)
 	}
-	if !slices.ContainsFunc(l.Notes, func(n string) bool { return strings.Contains(n, "less precisely than ±5 %") }) {
-		t.Errorf("two seconds are not enough for 5 %%, and no note says so: %q", l.Notes)
-	}
 	if dail.ExitStatus(rep, err) != 0 {
 		t.Error(rep.Faults())
 	}
@@ -152,6 +149,11 @@ func TestPrecisionKeepsAllAtWork(t *testing.T) {
 	rows, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
 	if err != nil || len(rows) < 3 || rows[0][0] != "t_s" {
 		t.Errorf("time series: %v\n%s", err, text)
+	}
+	// On a machine that takes long to start agents the level may last long enough.
+	const enough = 24 // rows, eight blocks of at least three
+	if len(rows)-1 < enough && !slices.ContainsFunc(l.Notes, func(n string) bool { return strings.Contains(n, "less precisely than ±5 %") }) {
+		t.Errorf("%d seconds are not enough for 5 %%, and no note says so: %q", len(rows)-1, l.Notes)
 	}
 }
 
@@ -166,6 +168,7 @@ func (a absent) Command(job agents.Job) (agents.Command, error) {
 	if a.n.Add(1) == 2 {
 		c.Argv = []string{"true"}
 	}
+	delete(c.Env, levelVar) // it would be waited for
 	return c, err
 }
 

@@ -226,7 +226,8 @@ func TestPhaseEndings(t *testing.T) {
 			func(p agents.PhaseResult) bool {
 				return !p.OK && p.TimedOut && strings.Contains(p.Reason, "time was up")
 			}},
-		{"hang, ignoring SIGTERM", func(f *agents.Fleet) { f.Phases[0].Timeout = 300 * time.Millisecond },
+		// By then it ignores the signal, also on a machine that is slow to start it.
+		{"hang, ignoring SIGTERM", func(f *agents.Fleet) { f.Phases[0].Timeout = 5 * time.Second },
 			func(p agents.PhaseResult) bool { return !p.OK && p.TimedOut && p.Signal == "SIGKILL" }},
 		{"hang after result", func(f *agents.Fleet) { f.Linger = 100 * time.Millisecond },
 			func(p agents.PhaseResult) bool { return p.OK && p.Lingered && p.Text == "All done." }},

@@ -86,7 +86,7 @@ sh ./next.sh 1; sh ./next.sh 1; exit 4`
 }
 
 func TestExecTimeLimit(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	_, out, err := sh(t, ctx, `echo begun; trap "" TERM; `+daemons+` sleep 979; sleep 979`)
 	if !errors.Is(err, context.DeadlineExceeded) || out != "begun\n" {

@@ -99,7 +99,7 @@ func TestRealClaudeCode(t *testing.T) {
 	server := &scripted{turns: [][]call{
 		{{"Write", map[string]any{"file_path": "hello.txt", "content": "PONG\n"}}},
 		{{"Bash", map[string]any{"command": "env; cat hello.txt; ls /does/not/exist", "description": "look around"}}},
-		{{"Bash", map[string]any{"command": "(setsid sleep 987 >/dev/null 2>&1 &); cat hello.txt", "description": "leave something"}}},
+		{{"Bash", map[string]any{"command": "(setsid sleep 984 >/dev/null 2>&1 &); cat hello.txt", "description": "leave something"}}},
 	}}
 	ts := httptest.NewServer(server)
 	defer ts.Close()
@@ -159,7 +159,7 @@ func TestRealClaudeCode(t *testing.T) {
 	if n := len(events); n < 2*9 || events[n-1].Kind != agents.AgentEnd {
 		t.Errorf("%d events, the last %+v", n, events[n-1])
 	}
-	nothingLeft(t, "sleep 987")
+	nothingLeft(t, "sleep 984")
 }
 
 func TestRealClaudeCodeCancelledMidBash(t *testing.T) {
