@@ -152,12 +152,17 @@ func (s *inside) channel(ch ssh.NewChannel) {
 	finish(c, err)
 }
 
-// receive makes a folder and takes files into it.
+// receive makes a folder and takes files into it. It reads on to the end, for a
+// sender that still has to say that there is no more would find the channel closed.
 func receive(c io.Reader, dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	return unpack(c, dir)
+	if err := unpack(c, dir); err != nil {
+		return err
+	}
+	_, err := io.Copy(io.Discard, c)
+	return err
 }
 
 // finish tells how it went, as a command's end is told.

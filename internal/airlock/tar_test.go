@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"testing/synctest"
 )
 
 // leadsOut says where a file leads that is not in dir; empty where it is. It asks
@@ -119,6 +120,30 @@ func TestFoldersAreBounded(t *testing.T) {
 			t.Errorf("%s: something was made of it: %v", name, left)
 		}
 	}
+}
+
+// Whoever sends a folder has not sent all when its tar is at its end: were the
+// channel closed by then, the sender would find that its place is gone.
+func TestAFolderIsTakenInToTheEndOfItsChannel(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "folder")
+	synctest.Test(t, func(t *testing.T) {
+		r, w := io.Pipe()
+		taken := make(chan error, 1)
+		go func() { taken <- receive(r, dir) }()
+		if err := pack(w, fstest.MapFS{"file": {Data: []byte("text")}}); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		select {
+		case err := <-taken:
+			t.Errorf("it hung up (%v)", err)
+		default:
+			w.Close()
+			if err := <-taken; err != nil {
+				t.Error(err)
+			}
+		}
+	})
 }
 
 // What cannot be read stays behind and is named; all the rest comes home. Root
