@@ -143,6 +143,18 @@ func (b *box) remove(ctx context.Context) error {
 	return err
 }
 
+// giveUp removes a container that cannot be used, and tells what it and the engine
+// said: why it ended, or only a warning, so that the cause stays beside it.
+func (b *box) giveUp(ctx context.Context, what string, err error) error {
+	removed := b.remove(context.WithoutCancel(ctx))
+	if text := b.said.text(); text != "" {
+		err = fmt.Errorf("%s (%w)", text, err)
+	} else if b.cmd.ProcessState != nil {
+		err = fmt.Errorf("%w; the engine's command ended with %s", err, b.cmd.ProcessState)
+	}
+	return errors.Join(fmt.Errorf("container: %s%s: %w", b.name, what, err), removed)
+}
+
 // remove removes a container by force, and reports whether it was there. That it
 // is gone already, or that somebody else is at it, is no error.
 func (e Engine) remove(ctx context.Context, name string) (was bool, err error) {

@@ -166,7 +166,7 @@ func (r *Runner) Open(ctx context.Context, spec agents.PlaceSpec) (agents.Place,
 		return err
 	})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("container: %s: %w", b.name, err), b.remove(context.WithoutCancel(ctx)))
+		return nil, b.giveUp(ctx, "", err)
 	}
 	p.gateway = gateway.String()
 	return p, nil
@@ -195,7 +195,7 @@ func (r *Runner) Seal(ctx context.Context, dir string) (gates.Sealed, error) {
 		return nil, err
 	}
 	if err := b.within(ctx, func(ctx context.Context) error { return b.furnish(ctx, os.DirFS(dir)) }); err != nil {
-		return nil, errors.Join(fmt.Errorf("container: %s: %w", b.name, err), b.remove(context.WithoutCancel(ctx)))
+		return nil, b.giveUp(ctx, "", err)
 	}
 	return &sealed{b}, nil
 }
@@ -239,12 +239,7 @@ func (r *Runner) enter(ctx context.Context, what, dir string, network bool) (*bo
 	defer cancel()
 	b.inside, err = airlock.Connect(greet, airlock.Stdio(out, in))
 	if err != nil {
-		removed := b.remove(context.WithoutCancel(ctx))
-		if text := b.said.text(); text != "" {
-			// The engine says why, or it only warns: the cause stays beside it.
-			err = fmt.Errorf("%s (%w)", text, err)
-		}
-		return nil, errors.Join(fmt.Errorf("container: %s did not start: %w", b.name, err), removed)
+		return nil, b.giveUp(ctx, " did not start", err)
 	}
 	return b, nil
 }
