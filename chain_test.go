@@ -60,7 +60,7 @@ func TestMain(m *testing.M) {
 func meet(level, where string) error {
 	n := 0
 	if _, err := fmt.Sscanf(filepath.Base(level), "n%d", &n); err != nil {
-		return err
+		return nil // a baseline, of one
 	}
 	if err := os.WriteFile(filepath.Join(level, fmt.Sprintf("%s-%d", where, os.Getpid())), nil, 0o644); err != nil {
 		return err
@@ -279,7 +279,7 @@ func TestSourceIsSimulatedBehindAnyProvider(t *testing.T) {
 	}
 
 	hidden.Store(true)
-	plan, err := dail.Config{Benchmark: "testdata/benchmarks/known/scenario.yaml", Results: filepath.Join(t.TempDir(), "results"), Provider: "endpoint", Endpoint: endpoint}.Plan()
+	plan, err := dail.Config{Benchmark: "testdata/benchmarks/known/scenario.yaml", Results: filepath.Join(t.TempDir(), "results"), Provider: "endpoint", Endpoint: endpoint, Runner: "local"}.Plan()
 	if err != nil {
 		t.Fatal(err)
 	}
