@@ -148,14 +148,17 @@ func TestRealDevLoadInContainers(t *testing.T) {
 // but the socket by which it is reached, and gives it the agents' image.
 func daemon(t *testing.T, image string) (container.Engine, *os.Process) {
 	t.Helper()
-	dockerd, err := exec.LookPath("dockerd")
-	if err != nil || os.Getuid() != 0 {
-		t.Skip("SKIP: needs dockerd and root for a daemon of its own")
+	_, err := exec.LookPath("dockerd")
+	_, alone := exec.LookPath("unshare")
+	if err != nil || alone != nil || os.Getuid() != 0 {
+		t.Skip("SKIP: needs dockerd, unshare and root for a daemon of its own")
 	}
 	dir := t.TempDir()
 	host := "unix://" + filepath.Join(dir, "d.sock")
 	var log bytes.Buffer
-	cmd := exec.Command(dockerd, "--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"), "--pidfile", filepath.Join(dir, "pid"),
+	// In a network of its own: a daemon without a bridge removes docker0, which is
+	// another daemon's.
+	cmd := exec.Command("unshare", "--net", "dockerd", "--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"), "--pidfile", filepath.Join(dir, "pid"),
 		"--host", host, "--bridge", "none", "--iptables=false", "--ip6tables=false")
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
