@@ -67,9 +67,13 @@ type injected struct {
 	times int
 }
 
+// noSwitch leaves a pod no way to end itself.
+var noSwitch = []injected{{podtest.PodKeyDenied, -1}, {podtest.GraphQLDenied, -1}}
+
 // plan is one trial.
 type plan struct {
 	number  int
+	grace   time.Duration // see Options
 	kill    Kill
 	control Control
 	// The kill comes when the server has answered this many calls, and this much
@@ -94,10 +98,10 @@ func draw(rng *rand.Rand, control Control) *plan {
 	}
 	switch control {
 	case NoWatchdog, NoSwitch:
-		// The machine must be up, and nothing else may go wrong.
-		p.kill, p.afterCalls, p.delay, p.hold = KillBoth, 0, longestWait, 10*longestWait
+		// The kill comes as soon as there is a pod, and nothing else may go wrong.
+		p.kill, p.afterCalls, p.delay, p.hold = KillBoth, 0, 0, 10*longestWait
 		if control == NoSwitch {
-			p.faults = []injected{{podtest.PodKeyDenied, -1}, {podtest.GraphQLDenied, -1}}
+			p.faults = noSwitch
 		}
 		return p
 	}

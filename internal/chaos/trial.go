@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -35,6 +36,10 @@ const owner = "chaos@here"
 // look is how often the trial looks at the server, on the wall.
 const look = 5 * time.Millisecond
 
+// patience is how long, on the wall, a trial waits for what its processes surely
+// do. It is no measure of anything.
+const patience = 2 * time.Minute
+
 // run makes the trial.
 func (p *plan) run(ctx context.Context) (got outcome, err error) {
 	dir, err := os.MkdirTemp("", "dail-chaos-")
@@ -49,7 +54,12 @@ func (p *plan) run(ctx context.Context) (got outcome, err error) {
 	}
 	defer func() { err = errors.Join(err, srv.Close()) }()
 	srv.Inject(podtest.ForeignPods, 3)
-	for _, f := range p.faults {
+	faults := p.faults
+	if p.grace > 0 && p.kill != KillBoth {
+		// Within the grace the switch would do what the watchdog has left undone.
+		faults = slices.Concat(faults, noSwitch)
+	}
+	for _, f := range faults {
 		srv.Inject(f.fault, f.times)
 	}
 	keyPath, err := newKey(dir)
@@ -74,10 +84,10 @@ func (p *plan) run(ctx context.Context) (got outcome, err error) {
 	if p.kill == KillNone || p.kill == KillInt || p.kill == KillTerm || p.kill == KillHup || p.kill == KillPanic {
 		// It gives its pod back by itself; the promise is for what comes after. A
 		// victim that hangs is as good as one that was stopped.
-		v.wait(ctx, clk, 6*time.Minute)
+		v.wait(ctx)
 		killed = clk.Now()
 	}
-	deadline := killed.Add(p.promise())
+	deadline := killed.Add(p.promise() + p.grace*Times)
 	for len(srv.Alive()) > 0 && clk.Now().Before(deadline) && ctx.Err() == nil {
 		time.Sleep(look)
 	}
@@ -102,10 +112,14 @@ func (p *plan) await(ctx context.Context, srv *podtest.Server, clk clock.Clock, 
 		return
 	}
 	latest := clk.Now().Add(longestWait)
-	if p.control == NoControl {
-		for len(srv.Events()) < p.afterCalls && clk.Now().Before(latest) && !v.ended() && ctx.Err() == nil {
-			time.Sleep(look)
-		}
+	due := func() bool { return len(srv.Events()) >= p.afterCalls || clk.Now().After(latest) }
+	if p.control != NoControl {
+		// There must be something to lose, however long that takes.
+		latest = clk.Now().Add(patience * Times)
+		due = func() bool { return len(srv.Alive()) > 0 || clk.Now().After(latest) }
+	}
+	for !due() && !v.ended() && ctx.Err() == nil {
+		time.Sleep(look)
 	}
 	wait, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -206,8 +220,8 @@ func (v *process) ended() bool {
 	}
 }
 
-func (v *process) wait(ctx context.Context, clk clock.Clock, longest time.Duration) {
-	ctx, cancel := clk.WithTimeout(ctx, longest, nil)
+func (v *process) wait(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	select {
 	case <-v.done:

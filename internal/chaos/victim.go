@@ -63,7 +63,10 @@ func victim() int {
 	}
 	up, err := pod.Up(ctx, &pod.RunPod{Key: pod.Secret(o.Key), URL: o.URL, Clock: o.Clock}, run, pod.Options{
 		KeyPath: o.KeyPath, State: o.State, RunID: o.Run, Clock: o.Clock, MaxUSDPerHour: 3,
-		Limits:   pod.Limits{Endpoint: 40 * time.Second, Reachable: 40 * time.Second, StallStartup: 40 * time.Second, Draws: 2},
+		Limits: pod.Limits{
+			Endpoint: 40 * time.Second, Reachable: 40 * time.Second, StallStartup: 40 * time.Second, Draws: 2,
+			Run: 3 * time.Hour, // beyond any grace: no ceiling is to end what a guard has forgotten
+		},
 		Progress: func(s string) { fmt.Fprintln(os.Stderr, o.Clock.Now().Format("15:04:05"), s) },
 	})
 	if err != nil {

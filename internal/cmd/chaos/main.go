@@ -5,7 +5,8 @@
 //
 // It prints a table, and as its last line one of JSON. It exits with 1 where a
 // pod was left or somebody else's was touched. With -control it takes a guard
-// out, and must then exit with 1.
+// out, and must then exit with 1. A pod is left that lives longer than promised,
+// so the machine should have nothing else to do.
 package main
 
 import (
