@@ -11,7 +11,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/x/dail/compose"
 )
@@ -26,9 +25,9 @@ const cloudKey = "planted-7d1f0c55-key"
 type cloudServer struct {
 	*fakeCloud
 	url string
-	// late, under mu, is how long after the request a machine comes to be; the answer never
-	// does then. asked gets a value for each such request.
-	late  time.Duration
+	// late, under mu, is closed when the machine of a request is to come to be, whatever
+	// has become of its client; nil is at once. asked gets a value for each late one.
+	late  chan struct{}
 	asked chan struct{}
 }
 
@@ -73,9 +72,9 @@ func (c *cloudServer) create(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	late := c.late
 	c.mu.Unlock()
-	if late > 0 {
+	if late != nil {
 		c.asked <- struct{}{}
-		_ = c.clk.Sleep(context.Background(), late) // whatever becomes of the client
+		<-late
 	}
 	reply(w, c.add(spec.Name, &spec.Marker), nil)
 }

@@ -1,7 +1,10 @@
 package pod_test
 
 import (
+	"fmt"
+	"os"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -17,5 +20,16 @@ func TestMain(m *testing.M) {
 	if pod.RunProgramOfTests() {
 		return
 	}
-	goleak.VerifyTestMain(m)
+	code := m.Run()
+	// The watchdogs of the last tests are processes, which may still be about to
+	// end: longer than a look of goleak's takes.
+	left := goleak.Find()
+	for until := time.Now().Add(time.Minute); left != nil && time.Now().Before(until); {
+		left = goleak.Find()
+	}
+	if left != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, left)
+		code = 1
+	}
+	os.Exit(code)
 }

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -25,6 +26,10 @@ import (
 // patience is how long real processes may take for what they surely do. It is
 // no measure of anything.
 const patience = time.Minute
+
+// unhurried is the pace of a clock by which a program that stands still for some
+// seconds, because its machine does, is not silent yet.
+const unhurried = 4
 
 // trial is one program with a machine, in a process of its own, its watchdog
 // in another, and a cloud in this one.
@@ -117,6 +122,16 @@ func (tr *trial) await(what string, is func() bool) {
 	}
 }
 
+// entry is the only one.
+func (tr *trial) entry() entry {
+	tr.t.Helper()
+	all := tr.entries()
+	if len(all) != 1 {
+		tr.t.Fatalf("%d entries in the ledger; the watchdog's log:\n%s", len(all), tr.log())
+	}
+	return all[0]
+}
+
 func (tr *trial) entries() []entry {
 	tr.t.Helper()
 	l := &ledger{dir: filepath.Join(tr.state, "ledger")}
@@ -150,15 +165,13 @@ func TestKilledProgramLeavesNothing(t *testing.T) {
 			t.Parallel()
 			// The time that a machine which was never asked for is waited for is ten
 			// minutes.
-			times := map[bool]float64{true: 200, false: 20}[until == "intended"]
+			times := map[bool]float64{true: 60, false: unhurried}[until == "intended"]
 			tr := runProgram(t, times, program{Until: until})
-			if n := len(tr.entries()); n != 1 {
-				t.Errorf("%d entries in the ledger", n)
-			}
+			name := tr.entry().Name
 			if until != "intended" && len(tr.cloud.alive()) != 2 {
 				t.Errorf("machines %v", tr.cloud.alive())
 			}
-			name, killed := tr.entries()[0].Name, time.Now()
+			killed := time.Now()
 			tr.signal(syscall.SIGKILL)
 			tr.awaitEnd()
 			if ended := tr.cloud.endOf(name); !ended.IsZero() {
@@ -175,22 +188,24 @@ func TestKilledProgramWithoutWatchdogLeavesItsMachine(t *testing.T) {
 	tr.signal(syscall.SIGKILL)
 	began := tr.clk.Now()
 	tr.await("five minutes", func() bool { return tr.clk.Now().Sub(began) > 5*time.Minute })
-	if len(tr.entries()) != 1 {
-		t.Error("the entry is gone")
-	}
-	tr.wantAlive(tr.entries()[0].Name)
+	tr.wantAlive(tr.entry().Name)
 }
 
 func TestProgramKilledWhileItsMachineIsMade(t *testing.T) {
 	t.Parallel()
-	tr := runProgram(t, 60, program{Until: "asking"}, func(tr *trial) {
+	late := make(chan struct{})
+	appear := sync.OnceFunc(func() { close(late) })
+	tr := runProgram(t, 20, program{Until: "asking"}, func(tr *trial) {
+		t.Cleanup(appear) // before that of the server, which waits for the request
 		tr.cloud.mu.Lock()
 		defer tr.cloud.mu.Unlock()
-		tr.cloud.late = 40 * time.Second
+		tr.cloud.late = late
 	})
 	<-tr.cloud.asked // the request is there, the answer is not
 	tr.signal(syscall.SIGKILL)
 	tr.wantAlive()
+	tr.await("a look in vain", func() bool { return tr.cloud.count("list") > 1 })
+	appear()
 	tr.await("the late machine", func() bool { return tr.cloud.made() == 2 })
 	tr.awaitEnd()
 }
@@ -207,7 +222,7 @@ func TestProgramEndsByItself(t *testing.T) {
 
 func TestProgramThatGivesBackTakesItsWatchdogAlong(t *testing.T) {
 	t.Parallel()
-	tr := runProgram(t, 20, program{Until: "clean"})
+	tr := runProgram(t, unhurried, program{Until: "clean"})
 	rest, err := io.ReadAll(tr.out)
 	if waitErr := tr.cmd.Wait(); err != nil || waitErr != nil || len(rest) > 0 {
 		t.Errorf("the program said %q (%v, %v)", rest, err, waitErr)
@@ -237,7 +252,7 @@ func TestStoppedProgramIsEndedForItsSilence(t *testing.T) {
 func TestKeptMachineOutlivesItsProgram(t *testing.T) {
 	t.Parallel()
 	var pipe *os.File
-	tr := runProgram(t, 60, program{Until: "kept"}, func(tr *trial) {
+	tr := runProgram(t, 30, program{Until: "kept"}, func(tr *trial) {
 		// The program inherits the end of somebody's pipe.
 		r, w, err := os.Pipe()
 		if err != nil {
@@ -247,7 +262,11 @@ func TestKeptMachineOutlivesItsProgram(t *testing.T) {
 		tr.cmd.ExtraFiles = []*os.File{w}
 		t.Cleanup(func() { r.Close(); w.Close() })
 	})
-	e := tr.entries()[0]
+	// The cloud knows it also when its time is over already.
+	tr.cloud.mu.Lock()
+	m := tr.cloud.machines[1].Machine
+	tr.cloud.mu.Unlock()
+	keep := m.Marker.Keep
 	tr.signal(syscall.SIGKILL)
 	_ = tr.cmd.Wait()
 	tr.cmd.ExtraFiles[0].Close()
@@ -255,23 +274,19 @@ func TestKeptMachineOutlivesItsProgram(t *testing.T) {
 		t.Error(err)
 	}
 	// That the pipe has ended means that the watchdog does not hold it.
-	if tr.clk.Now().Before(e.Keep) {
-		if !tr.watchdog.alive() {
-			t.Error("the watchdog has ended before its time")
-		}
-		if alive := tr.cloud.alive(); tr.clk.Now().Before(e.Keep) && !slices.Contains(alive, e.Name) {
-			t.Errorf("ended before its time; the log:\n%s", tr.log())
-		}
+	guarded, there := tr.watchdog.alive(), slices.Contains(tr.cloud.alive(), m.Name)
+	if tr.clk.Now().Before(keep) && !(guarded && there) {
+		t.Errorf("before its time: the watchdog lives: %v; the machine does: %v; the log:\n%s", guarded, there, tr.log())
 	}
 	tr.awaitEnd()
-	if ended := tr.cloud.endOf(e.Name); ended.Before(e.Keep) {
-		t.Errorf("ended at %v, kept until %v", ended, e.Keep)
+	if ended := tr.cloud.endOf(m.Name); ended.Before(keep) {
+		t.Errorf("ended at %v, kept until %v", ended, keep)
 	}
 }
 
 func TestWatchdogIsDeafToSignals(t *testing.T) {
 	t.Parallel()
-	tr := runProgram(t, 20, program{Until: "serving"})
+	tr := runProgram(t, unhurried, program{Until: "serving"})
 	if sid, err := unix.Getsid(tr.watchdog.PID); err != nil || sid != tr.watchdog.PID {
 		t.Errorf("it is in session %d, process %d (%v)", sid, tr.watchdog.PID, err)
 	}
@@ -280,7 +295,7 @@ func TestWatchdogIsDeafToSignals(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	tr.wantAlive(tr.entries()[0].Name)
+	tr.wantAlive(tr.entry().Name)
 	// The whole group, as a terminal's Ctrl-C or a supervisor does it.
 	if err := syscall.Kill(-tr.cmd.Process.Pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
