@@ -94,6 +94,7 @@ func box(t *testing.T) (host *pod.SSHHost, root string) {
 }
 
 func TestSSHHostServesAndIsLeftAsItWas(t *testing.T) {
+	t.Parallel()
 	host, root := box(t)
 	host.USDPerHour = 0.42
 	p, err := pod.Up(t.Context(), host, smoke(t), pod.Options{KeyPath: host.KeyPath, State: host.State})

@@ -353,6 +353,7 @@ func TestWatchdogOutlivesItsLedger(t *testing.T) {
 }
 
 func TestWatchdogGivesUpLoudly(t *testing.T) {
+	t.Parallel()
 	onGuard(t, clock.Wall{}, func(t *testing.T, p *post) {
 		e := p.machine()
 		p.cloud.fault = refuse("terminate", -1, ErrUnauthorized)
