@@ -83,7 +83,7 @@ func lost(t *testing.T, p *pod.Pod) error {
 
 func TestRunEndsAtItsCeilingOfTime(t *testing.T) {
 	t.Parallel()
-	for run := 40 * time.Second; ; run *= 2 {
+	for run := 32 * time.Second; ; run *= 2 {
 		r := newLease(t)
 		r.opts.Limits.Run = run
 		p, err := pod.Up(t.Context(), r.provider, smoke(t), r.opts)
@@ -145,7 +145,7 @@ func spend(t *testing.T, times float64) error {
 func TestAStartEndsAtTheCeiling(t *testing.T) {
 	t.Parallel()
 	r := newLease(t, podtest.VLLMStall)
-	r.opts.Limits.Run = 30 * time.Second
+	r.opts.Limits.Run = 24 * time.Second
 	_, err := pod.Up(t.Context(), r.provider, smoke(t), r.opts)
 	if !errors.As(err, new(*pod.CeilingError)) || errors.As(err, new(*pod.Refusal)) || len(r.Bill()) != 1 {
 		t.Errorf("%d machines, err = %v", len(r.Bill()), err)
@@ -155,7 +155,7 @@ func TestAStartEndsAtTheCeiling(t *testing.T) {
 func TestAStartThatShowsNoProgressIsEnded(t *testing.T) {
 	t.Parallel()
 	r := newLease(t, podtest.VLLMStall)
-	r.opts.Limits.StallStartup = 12 * time.Second
+	r.opts.Limits.StallStartup = 8 * time.Second
 	_, err := pod.Up(t.Context(), r.provider, smoke(t), r.opts)
 	if err == nil || !strings.Contains(err.Error(), "STALL_STARTUP") {
 		t.Errorf("err = %v", err)
@@ -180,7 +180,7 @@ func TestAnotherMachineOnABadDraw(t *testing.T) {
 			t.Parallel()
 			r := newLease(t, f)
 			if f == podtest.SSHNever || f == podtest.SSHRefuses { // the good one must be faster
-				r.opts.Limits.Endpoint, r.opts.Limits.Reachable = 40*time.Second, 40*time.Second
+				r.opts.Limits.Endpoint, r.opts.Limits.Reachable = 30*time.Second, 30*time.Second
 			}
 			began := r.opts.Clock.Now()
 			p := r.up(t)
@@ -251,7 +251,7 @@ func TestTunnelOutlivesItsConnection(t *testing.T) {
 func TestKeptPodStaysUntilItsTime(t *testing.T) {
 	t.Parallel()
 	r := newLease(t)
-	r.opts.Keep = 40 * time.Second
+	r.opts.Keep = 30 * time.Second
 	p := r.up(t)
 	if err := p.Down(context.Background()); err != nil {
 		t.Fatal(err)

@@ -165,7 +165,7 @@ func TestKilledProgramLeavesNothing(t *testing.T) {
 			t.Parallel()
 			// The time that a machine which was never asked for is waited for is ten
 			// minutes.
-			times := map[bool]float64{true: 60, false: unhurried}[until == "intended"]
+			times := map[bool]float64{true: 80, false: unhurried}[until == "intended"]
 			tr := runProgram(t, times, program{Until: until})
 			name := tr.entry().Name
 			if until != "intended" && len(tr.cloud.alive()) != 2 {
