@@ -248,14 +248,18 @@ func TestTheSwitchKillsVLLM(t *testing.T) {
 
 func TestADeafVLLMIsKilled(t *testing.T) {
 	m := newLocal(t, "sh")
-	must(t, os.Remove(filepath.Join(m.bin, "sleep")))
-	m.program("sleep", "exit 0") // so that the patience of Stop lasts no time
 	m.play(`trap '' TERM; echo "INFO:     Application startup complete."; while :; do read -r _ <"$DAIL_ROOT/gate"; done`)
 	m.gate("gate")
 	m.launch(recipe())
 	_, _, err := m.watch()
 	must(t, err)
 	pid := m.pid()
+	// Stop's patience lasts no time: its first 150 naps, after which it kills. The
+	// naps after that are real ones, since to die takes a process some time.
+	sleep, err := os.Readlink(filepath.Join(m.bin, "sleep"))
+	must(t, err)
+	must(t, os.Remove(filepath.Join(m.bin, "sleep")))
+	m.program("sleep", `echo >>"$DAIL_ROOT/naps"; [ "$(wc -l <"$DAIL_ROOT/naps")" -lt 150 ] || exec `+sleep+` 0.5`)
 	must(t, vllm.Stop(t.Context(), m))
 	if alive(pid) {
 		t.Error("it lives after Stop")

@@ -22,7 +22,7 @@ import (
 )
 
 // patience bounds what a test waits for; it is no part of what is tested.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // local is a machine on this host: a root folder of an odd name, the programs
 // on its PATH, and a vllm that does what the test's play says.
@@ -139,12 +139,21 @@ func (m *local) launch(r vllm.Recipe) {
 	must(m.t, vllm.Launch(m.t.Context(), m, r))
 }
 
-// watch follows the start, fifty times as fast.
+// eager is a clock that does not wait long between two looks. All else lasts as
+// long as it does: a look starts six programs, and after the text of a failure a
+// play has still to end, on a machine of any speed.
+type eager struct{ clock.Wall }
+
+func (eager) Sleep(ctx context.Context, d time.Duration) error {
+	return clock.Wall{}.Sleep(ctx, d/50)
+}
+
+// watch follows the start.
 func (m *local) watch() (told string, port int, err error) {
 	ctx, cancel := context.WithTimeout(m.t.Context(), patience)
 	defer cancel()
 	var events []vllm.Event
-	port, err = vllm.Watch(ctx, m, clock.Fast{Origin: time.Now(), Times: 50}, func(e vllm.Event) { events = append(events, e) })
+	port, err = vllm.Watch(ctx, m, eager{}, func(e vllm.Event) { events = append(events, e) })
 	for _, e := range events {
 		if e.Text != "" {
 			told += e.Text + "\n"
