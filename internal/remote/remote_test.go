@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -267,11 +268,36 @@ func TestKeepaliveEndsADeadConnection(t *testing.T) {
 	}
 }
 
+// eager is a clock that does not wait long between two attempts. What a login
+// and a tunnel have time for lasts as long as it does.
+type eager struct{ clock.Wall }
+
+func (eager) Sleep(ctx context.Context, d time.Duration) error {
+	return clock.Wall{}.Sleep(ctx, d/100)
+}
+
+// another waits for a link's next connection: it hears of an end a moment later.
+func another(t *testing.T, l *remote.Link, than *remote.Conn) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for {
+		c, err := l.Conn(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c != than {
+			return
+		}
+		runtime.Gosched()
+	}
+}
+
 func TestLinkReconnectsWhereTheMachineIsNow(t *testing.T) {
 	key := loadKey(t)
 	srv := newServer(t, key)
 	cfg := config(t, key, srv.listen())
-	cfg.Clock = clock.Fast{Origin: time.Now(), Times: 100}
+	cfg.Clock = eager{}
 	second := srv.listen()
 	asked := 0
 	l := remote.NewLink(t.Context(), func(context.Context) (remote.Config, error) {
@@ -287,15 +313,7 @@ func TestLinkReconnectsWhereTheMachineIsNow(t *testing.T) {
 	}
 	srv.drop()
 	<-first.Done()
-	for { // the link hears of it a moment later
-		c, err := l.Conn(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if c != first {
-			break
-		}
-	}
+	another(t, l, first)
 	if out, err := l.Run(t.Context(), "echo again", nil); err != nil || string(out) != "again\n" {
 		t.Errorf("%q, %v", out, err)
 	}
@@ -310,7 +328,7 @@ func TestTunnelSurvivesAReconnect(t *testing.T) {
 	key := loadKey(t)
 	srv := newServer(t, key)
 	cfg := config(t, key, srv.listen())
-	cfg.Clock = clock.Fast{Origin: time.Now(), Times: 100}
+	cfg.Clock = eager{}
 	l := remote.NewLink(t.Context(), func(context.Context) (remote.Config, error) { return cfg, nil })
 	defer l.Close()
 	tun, err := l.Tunnel(t.Context(), web.Listener.Addr().String(), cfg.Clock)
@@ -336,6 +354,7 @@ func TestTunnelSurvivesAReconnect(t *testing.T) {
 	<-c.Done()
 	if got, err := post(); err != nil || got != "got 1048576" {
 		// The first attempt may still meet the old connection.
+		another(t, l, c)
 		if got, err = post(); err != nil || got != "got 1048576" {
 			t.Errorf("after the reconnect: %q, %v", got, err)
 		}
