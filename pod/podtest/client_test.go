@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -117,6 +118,50 @@ func (a api) want(status int, method, path string, body, into any) reply {
 		}
 	}
 	return r
+}
+
+// logs reads so many lines of a pod's log.
+func (a api) logs(ctx context.Context, id string, lines int) []string {
+	a.t.Helper()
+	return a.readLogs(ctx, a.openLogs(ctx, id), lines)
+}
+
+func (a api) openLogs(ctx context.Context, id string) *http.Response {
+	a.t.Helper()
+	req, err := http.NewRequestWithContext(ctx, "GET", a.base+"/pods/"+id+"/logs", nil)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+a.key)
+	req.Header.Set("User-Agent", "podtest-test")
+	resp, err := a.http.Do(req)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return resp
+}
+
+func (a api) readLogs(ctx context.Context, resp *http.Response, lines int) (got []string) {
+	a.t.Helper()
+	defer resp.Body.Close()
+	var text strings.Builder
+	buf := make([]byte, 4096)
+	for {
+		n, err := resp.Body.Read(buf)
+		text.Write(buf[:n])
+		got = nil
+		for event := range strings.SplitSeq(text.String(), "\n\n") {
+			if _, data, ok := strings.Cut(event, "data: "); ok {
+				got = append(got, data)
+			}
+		}
+		if err != nil || len(got) >= lines {
+			if err != nil && !errors.Is(err, io.EOF) && ctx.Err() == nil {
+				a.t.Fatal(err)
+			}
+			return got
+		}
+	}
 }
 
 // podJSON is as much of a pod as the tests read.

@@ -3,8 +3,6 @@ package podtest_test
 import (
 	"context"
 	"errors"
-	"io"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -182,9 +180,10 @@ var callFaults = map[podtest.Fault]func(rig){
 		r.clk.sleepers(r.T, 1)
 		r.clk.Advance(time.Minute)
 		r.clk.sleepers(r.T, 1)
-		ctx, cancel := context.WithTimeout(r.Context(), 100*time.Millisecond)
-		defer cancel()
-		if lines := r.logs(ctx, p.ID, 1000); len(lines) > 0 {
+		ctx, cancel := context.WithCancel(r.Context())
+		resp := r.openLogs(ctx, p.ID)
+		time.AfterFunc(100*time.Millisecond, cancel)
+		if lines := r.readLogs(ctx, resp, 1000); len(lines) > 0 {
 			r.Errorf("it said %q", lines)
 		}
 		if lines := r.logs(r.Context(), p.ID, 1); len(lines) == 0 {
@@ -313,40 +312,6 @@ func (r rig) stuck(status string) {
 	r.clk.Advance(time.Hour)
 	if p = r.get(p.ID); p.Status != status || hasSSH(p) {
 		r.Errorf("%+v", p)
-	}
-}
-
-// logs reads so many lines of a pod's log.
-func (a api) logs(ctx context.Context, id string, lines int) (got []string) {
-	a.t.Helper()
-	req, err := http.NewRequestWithContext(ctx, "GET", a.base+"/pods/"+id+"/logs", nil)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+a.key)
-	req.Header.Set("User-Agent", "podtest-test")
-	resp, err := a.http.Do(req)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	var text strings.Builder
-	buf := make([]byte, 4096)
-	for {
-		n, err := resp.Body.Read(buf)
-		text.Write(buf[:n])
-		got = nil
-		for event := range strings.SplitSeq(text.String(), "\n\n") {
-			if _, data, ok := strings.Cut(event, "data: "); ok {
-				got = append(got, data)
-			}
-		}
-		if err != nil || len(got) >= lines {
-			if err != nil && !errors.Is(err, io.EOF) && ctx.Err() == nil {
-				a.t.Fatal(err)
-			}
-			return got
-		}
 	}
 }
 
