@@ -10,8 +10,9 @@ import (
 	"github.com/x/dail/internal/fakevllm"
 )
 
-// patience bounds a wait for something that a path may never do.
-const patience = 5 * time.Second
+// patience bounds a wait for something that a path may never do. One that does it
+// takes as long as the machine is slow.
+const patience = time.Minute
 
 func cancellation(ctx context.Context, s *Stand) Cell {
 	reply := fakevllm.Text("never")
@@ -24,6 +25,8 @@ func cancellation(ctx context.Context, s *Stand) Cell {
 	defer func() { cancel(); <-done }()
 	select {
 	case <-s.Engine.Asked():
+	case <-done:
+		return lost("the request ends before the engine is asked")
 	case <-time.After(patience):
 		return lost("the engine was not even asked within %v", patience)
 	}
@@ -37,6 +40,7 @@ func cancellation(ctx context.Context, s *Stand) Cell {
 }
 
 func silence(ctx context.Context, s *Stand) Cell {
+	s = s.late()
 	reply := fakevllm.Text("late but whole")
 	hold := make(chan struct{})
 	reply.Hold = hold
@@ -137,6 +141,7 @@ func overloaded(ctx context.Context, s *Stand) Cell {
 }
 
 func lateError(ctx context.Context, s *Stand) Cell {
+	s = s.late()
 	r := fakevllm.Fault(500, "InternalServerError", "EngineDeadError")
 	hold := make(chan struct{})
 	r.Hold = hold

@@ -9,6 +9,7 @@
 package pathtable
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -44,10 +45,20 @@ type Stand struct {
 	// URL is where an agent would be pointed, Token what it would send, Model
 	// the name it would use.
 	URL, Token, Model string
+	// Late is where what comes late is asked for: a path like that of URL, whose
+	// client soon hears something. Empty: at URL.
+	Late string
 	// Metrics is where a real engine's /metrics is; empty where it is not known.
 	Metrics string
 	// Engine is the scripted engine at the path's end; nil where it is real.
 	Engine *fakevllm.Server
+}
+
+// late is the stand of the probes of late things.
+func (s *Stand) late() *Stand {
+	late := *s
+	late.URL = cmp.Or(s.Late, s.URL)
+	return &late
 }
 
 // A Row is one thing that an agent needs preserved.

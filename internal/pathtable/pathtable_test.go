@@ -25,31 +25,39 @@ const (
 	straightFile = "testdata/paths-straight.json"
 )
 
-// beat is a keep-alive's interval in the probes; the header is sent at once,
-// so that no probe waits for it.
+// beat is a keep-alive's interval in the probes.
 const beat = 20 * time.Millisecond
 
 // stand puts a gateway in front of a scripted engine. The header is held back
 // for wait.
 func stand(t *testing.T, gateway func(proxy.Config) http.Handler, wait time.Duration) *Stand {
 	engine := fakevllm.New(nil)
+	t.Cleanup(engine.Close)
+	return &Stand{URL: serve(t, gateway, engine, wait), Token: "any", Model: "claude-any", Engine: engine}
+}
+
+// serve runs a gateway in front of an engine, and returns where.
+func serve(t *testing.T, gateway func(proxy.Config) http.Handler, engine *fakevllm.Server, wait time.Duration) string {
 	at, err := url.Parse(engine.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
 	srv := httptest.NewServer(gateway(proxy.Config{Upstream: at, Model: fakevllm.Model, KeepAlive: beat, HeaderWait: wait}))
-	t.Cleanup(func() { srv.Close(); engine.Close() })
-	return &Stand{URL: srv.URL, Token: "any", Model: "claude-any", Engine: engine}
+	t.Cleanup(srv.Close)
+	return srv.URL
 }
 
-// headerWait is long enough for an engine that refuses at once, on any machine
-// that runs tests, and bounds how long the probes of late things take.
+// headerWait is for a path that has one gateway for all probes: long enough for an
+// engine that refuses at once, on most machines, and not long for those of late
+// things, which wait for it.
 const headerWait = 2 * time.Second
 
 // TestNative probes the native path and holds the saved findings to it.
 func TestNative(t *testing.T) {
 	native := func(c proxy.Config) http.Handler { return proxy.NewMessages(c) }
-	got := Findings{Programs: "dail's proxy.Messages, probed in every `make test`", Cells: Probe(t.Context(), stand(t, native, headerWait))}
+	s := stand(t, native, time.Minute)
+	s.Late = serve(t, native, s.Engine, beat)
+	got := Findings{Programs: "dail's proxy.Messages, probed in every `make test`", Cells: Probe(t.Context(), s)}
 	settle(t, nativeFile, got)
 }
 
