@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/x/dail/internal/clock"
 	"github.com/x/dail/internal/runpod"
 )
 
@@ -27,6 +29,20 @@ func lines(got []runpod.LogLine) string {
 		text = append(text, l.Line)
 	}
 	return strings.Join(text, "|")
+}
+
+// unhurried is a clock by which so many silences last for long: those before a
+// line that is on its way, which a slow machine may not read within a second.
+type unhurried struct {
+	clock.Wall
+	silences int
+}
+
+func (u *unhurried) Real(d time.Duration) time.Duration {
+	if u.silences--; u.silences >= 0 {
+		return 60 * d
+	}
+	return d
 }
 
 func TestALogThatNeverEnds(t *testing.T) {
@@ -50,7 +66,7 @@ func TestALogThatNeverEnds(t *testing.T) {
 				stream(w, tc.text)
 				<-r.Context().Done()
 			})
-			c.Clock = nil
+			c.Clock = &unhurried{silences: strings.Count(tc.text, "data:")}
 			got, err := c.Logs(context.Background(), "p1", runpod.SourceSystem, tc.tail)
 			if err != nil || lines(got) != tc.want {
 				t.Errorf("%q, %v", lines(got), err)
@@ -68,6 +84,7 @@ func TestALogThatIsNotToBeHad(t *testing.T) {
 		stream(w, event("a")+"data: {\"line\":\"hal")
 		panic(http.ErrAbortHandler)
 	})
+	c.Clock = &unhurried{silences: 2}
 	if got, err := c.Logs(context.Background(), "p1", "", 10); err != nil || lines(got) != "a" {
 		t.Errorf("cut after a line: %q, %v", lines(got), err)
 	}
@@ -75,6 +92,7 @@ func TestALogThatIsNotToBeHad(t *testing.T) {
 		stream(w, ": hello\n")
 		panic(http.ErrAbortHandler)
 	})
+	c.Clock = &unhurried{silences: 2}
 	if got, err := c.Logs(context.Background(), "p1", "", 10); err == nil {
 		t.Errorf("cut before a line: %q", lines(got))
 	}
