@@ -24,7 +24,7 @@ type here struct{}
 func (here) Exec(ctx context.Context, dir string, argv, env []string, out io.Writer) (int, error) {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, append([]string{"PATH=/usr/bin:/bin"}, env...), out, out
-	cmd.WaitDelay = time.Second // a machine may be busy
+	cmd.WaitDelay = time.Minute // a machine may be busy
 	err := cmd.Run()
 	if ctx.Err() != nil {
 		return -1, context.Cause(ctx)
@@ -38,6 +38,22 @@ func (here) Exec(ctx context.Context, dir string, argv, env []string, out io.Wri
 	}
 	return 0, err
 }
+
+// late is here, but for a command that runs out of time: it is ended when it has
+// said something, however long that takes on a busy machine.
+type late struct{}
+
+func (late) Exec(ctx context.Context, dir string, argv, env []string, out io.Writer) (int, error) {
+	kill, end := context.WithCancel(context.Background())
+	defer end()
+	said := writer(func() { context.AfterFunc(ctx, end) })
+	return here{}.Exec(kill, dir, argv, env, io.MultiWriter(out, said))
+}
+
+// writer is called at each write.
+type writer func()
+
+func (w writer) Write(b []byte) (int, error) { w(); return len(b), nil }
 
 // workspace makes a folder with these files.
 func workspace(t *testing.T, files map[string]string) string {
@@ -96,7 +112,7 @@ func TestGates(t *testing.T) {
 		{"another status is wanted", gates.Gate{Cmd: "exit 3", ExpectExit: 3}, gates.Result{Passed: true, ExitCode: 3}},
 		{"another status is wanted, and missed", gates.Gate{Cmd: "true", ExpectExit: 3}, gates.Result{}},
 		{"127 is wanted", gates.Gate{Cmd: "exit 127", ExpectExit: 127}, gates.Result{Passed: true, ExitCode: 127}},
-		{"out of time", gates.Gate{Cmd: "echo begun; sleep 60", Timeout: 2 * time.Second}, gates.Result{ExitCode: -1, Output: "begun\n", TimedOut: true}},
+		{"out of time", gates.Gate{Cmd: "echo begun; exec sleep 60", Timeout: 10 * time.Millisecond}, gates.Result{ExitCode: -1, Output: "begun\n", TimedOut: true}},
 		{"no such program", gates.Gate{Cmd: "no-such-program 2>/dev/null"}, gates.Result{ExitCode: 127, EnvError: "exit status 127: a program of the gate is missing or cannot be run"}},
 		{"no node", gates.Gate{Cmd: "echo \"env: 'node': No such file or directory\"; exit 127"}, gates.Result{ExitCode: 127, Output: "env: 'node': No such file or directory\n",
 			EnvError: "exit status 127: a program of the gate is missing or cannot be run (env: 'node': No such file or directory)"}},
@@ -112,7 +128,11 @@ func TestGates(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.gate.ID, tt.want.ID = "g", "g"
-			v, err := gates.Score(t.Context(), gates.Place{Execer: here{}, Workspace: workspace(t, map[string]string{"hello.txt": "PONG\n"}), Scratch: t.TempDir()}, []gates.Gate{tt.gate})
+			var runs gates.Execer = here{}
+			if tt.want.TimedOut {
+				runs = late{}
+			}
+			v, err := gates.Score(t.Context(), gates.Place{Execer: runs, Workspace: workspace(t, map[string]string{"hello.txt": "PONG\n"}), Scratch: t.TempDir()}, []gates.Gate{tt.gate})
 			if err != nil {
 				t.Fatal(err)
 			}
