@@ -62,7 +62,7 @@ func pretendLiteLLM(args []string) int {
 		},
 	})
 	var asked atomic.Int64
-	http.ListenAndServe(*host+":"+*port, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	err = http.ListenAndServe(*host+":"+*port, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case strings.HasPrefix(r.URL.Path, "/health"):
 		case strings.HasSuffix(params.Model, "/dies") && asked.Add(1) == 3:
@@ -72,6 +72,7 @@ func pretendLiteLLM(args []string) int {
 			gateway.ServeHTTP(w, r)
 		}
 	}))
+	fmt.Fprintln(os.Stderr, err) // a port that a neighbour has taken is tried again
 	return 6
 }
 
