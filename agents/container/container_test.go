@@ -157,27 +157,36 @@ func nothingLeft(t *testing.T, run string) {
 
 func TestACommandIsStopped(t *testing.T) {
 	t.Parallel()
-	r := runner(t)
-	p, _ := open(t, r, "a", nil)
-	for script, want := range map[string]agents.Exit{
-		"trap 'exit 3' TERM; echo up; while :; do sleep 0.05; done": {Code: 3, Stopped: true},
-		"trap '' TERM; echo up; while :; do sleep 0.05; done":       {Code: -1, Signal: "SIGKILL", Stopped: true},
+	for name, tc := range map[string]struct {
+		trap  string
+		grace time.Duration // never waited out by one that obeys
+		want  agents.Exit
+	}{
+		"it obeys":   {"exit 3", time.Minute, agents.Exit{Code: 3, Stopped: true}},
+		"it is deaf": {"", time.Second, agents.Exit{Code: -1, Signal: "SIGKILL", Stopped: true}},
 	} {
-		ctx, cancel := context.WithCancel(t.Context())
-		exit, err := p.Run(ctx, agents.Command{Argv: []string{"bash", "-c", script}, Stdout: writer(func([]byte) { cancel() })})
-		exit.Leftovers = 0 // a sleep, or none
-		if err != nil || exit != want {
-			t.Errorf("%q: %+v, %v; want %+v", script, exit, err, want)
-		}
-		cancel()
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := runner(t)
+			r.Grace = tc.grace
+			script := "trap '" + tc.trap + "' TERM; echo up; while :; do sleep 0.05; done"
+			p, _ := open(t, r, "a", nil)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			exit, err := p.Run(ctx, agents.Command{Argv: []string{"bash", "-c", script}, Stdout: writer(func([]byte) { cancel() })})
+			exit.Leftovers = 0 // a sleep, or none
+			if err != nil || exit != tc.want {
+				t.Errorf("%+v, %v; want %+v", exit, err, tc.want)
+			}
+			if exit, err := p.Run(canceled(t), agents.Command{Argv: []string{"true"}}); err == nil || !exit.Stopped {
+				t.Errorf("a ctx that is done: %+v, %v", exit, err)
+			}
+			if err := p.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+			nothingLeft(t, r.Run)
+		})
 	}
-	if exit, err := p.Run(canceled(t), agents.Command{Argv: []string{"true"}}); err == nil || !exit.Stopped {
-		t.Errorf("a ctx that is done: %+v, %v", exit, err)
-	}
-	if err := p.Close(t.Context()); err != nil {
-		t.Error(err)
-	}
-	nothingLeft(t, r.Run)
 }
 
 type writer func([]byte)
