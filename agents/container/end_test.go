@@ -83,7 +83,7 @@ func TestAContainerThatCannotGoOnEnds(t *testing.T) {
 			r := runner(t)
 			r.Limits.Lifetime = tc.lifetime
 			p, _ := open(t, r, "a", nil)
-			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			exit, err := p.Run(ctx, agents.Command{Argv: []string{"bash", "-c", tc.script}})
 			if !errors.Is(err, airlock.ErrGone) || exit.Stopped {
