@@ -68,11 +68,15 @@ func (c *pipes) open() {
 	c.copies.Go(func() { copyAll(c.stderr, c.err) })
 }
 
+// strayOutput is how long output is read on after a command's end. Where the disk
+// is busy the last of it, and so the result, is read many seconds later.
+const strayOutput = time.Minute
+
 // drain waits for the last of the output. With the whole family dead, the pipes
 // are at their end, unless one was handed to a process that is none of it: that
-// one is not waited for.
+// one is not waited for long.
 func (c *pipes) drain() {
-	late := time.Now().Add(10 * time.Second)
+	late := time.Now().Add(strayOutput)
 	_ = c.in.SetWriteDeadline(time.Now())
 	_ = c.out.SetReadDeadline(late)
 	_ = c.err.SetReadDeadline(late)

@@ -266,8 +266,9 @@ func lookUp(cmd *exec.Cmd, l launch) error {
 }
 
 // strayOutput is how long a command's output is read on after its end, where
-// something that it left behind may still be writing.
-const strayOutput = time.Second
+// something that it left behind has it too. Else it ends by itself, and on a busy
+// machine the last of it is read seconds later.
+const strayOutput = time.Minute
 
 // follow waits for a command, with its signals and its input, and tells its end.
 func (s *inside) follow(c ssh.Channel, reqs <-chan *ssh.Request, p *started) {
