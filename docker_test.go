@@ -44,7 +44,7 @@ func contained(t *testing.T, engine container.Engine, cfg dail.Config) (*dail.Pl
 		t.Fatal(err)
 	}
 	r := plan.Runner.(*container.Runner)
-	r.Engine, r.Owner = engine, "docker-test"
+	r.Engine, r.Owner = engine, dockerOwner
 	var progress bytes.Buffer
 	if err := r.Provision(t.Context(), &progress); err != nil {
 		if os.Getenv("DAIL_REAL") != "" {
@@ -55,9 +55,12 @@ func contained(t *testing.T, engine container.Engine, cfg dail.Config) (*dail.Pl
 	return plan, r
 }
 
+// dockerOwner is this run of the tests: another one may use the same engine.
+var dockerOwner = fmt.Sprintf("docker-test-%d", os.Getpid())
+
 func noContainers(t *testing.T, engine container.Engine) {
 	t.Helper()
-	left, err := container.Reap(t.Context(), engine, container.ReapOptions{Owner: "docker-test", DryRun: true})
+	left, err := container.Reap(t.Context(), engine, container.ReapOptions{Owner: dockerOwner, DryRun: true})
 	if err != nil || len(left) > 0 {
 		t.Errorf("left: %+v, %v", left, err)
 	}
@@ -129,6 +132,7 @@ func (c claims) About() pod.About {
 func TestRealDevLoadInContainers(t *testing.T) {
 	needEngine(t)
 	contained(t, container.Engine{}, dail.Config{}) // the image, or why it cannot be had
+	t.Setenv("DAIL_OWNER", dockerOwner)
 	rep, dir := devLoad(t, "-devs", "4", "-runner", "docker")
 	if rep.Runner != "docker" {
 		t.Errorf("runner %q", rep.Runner)
@@ -138,10 +142,7 @@ func TestRealDevLoadInContainers(t *testing.T) {
 			t.Errorf("the work did not come home: %v", err)
 		}
 	}
-	left, err := container.Reap(t.Context(), container.Engine{}, container.ReapOptions{Owner: pod.Owner(), DryRun: true})
-	if err != nil || len(left) > 0 {
-		t.Errorf("left: %+v, %v", left, err)
-	}
+	noContainers(t, container.Engine{})
 }
 
 // daemon starts a second Docker daemon, which shares no folder with this program

@@ -23,14 +23,15 @@ import (
 	"github.com/x/dail/infra/toolchain"
 )
 
-const owner = "container-test"
+// owner is this run of the tests: another one may use the same engine.
+var owner = fmt.Sprintf("container-test-%d", os.Getpid())
 
 // leaveVar makes this binary a program that is killed with a container open.
 const leaveVar = "DAIL_TEST_LEAVE"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(leaveVar); dir != "" {
-		r := &container.Runner{Image: os.Getenv("DAIL_TEST_IMAGE"), Owner: owner, Run: os.Getenv("DAIL_TEST_RUN")}
+		r := &container.Runner{Image: os.Getenv("DAIL_TEST_IMAGE"), Owner: os.Getenv("DAIL_TEST_OWNER"), Run: os.Getenv("DAIL_TEST_RUN")}
 		p, err := r.Open(context.Background(), agents.PlaceSpec{Name: "a", Workspace: dir, Gateway: "http://127.0.0.1:1"})
 		if script := os.Getenv("DAIL_TEST_SCRIPT"); err == nil && script != "" {
 			r := agents.Command{Argv: []string{"bash", "-c", script}, Stdout: os.Stdout, Stderr: os.Stderr}
@@ -232,7 +233,7 @@ func TestReap(t *testing.T) {
 		t.Cleanup(func() { exec.Command("docker", "rm", "-f", id).Run() })
 		return id
 	}
-	const me = "reap-test"
+	me := owner + "-reap"
 	mine := plant("--label", "dail.run=old", "--label", "dail.owner="+me)
 	other := plant("--label", "dail.run=old", "--label", "dail.owner=someone")
 	foreign := plant("--label", "app=shop")

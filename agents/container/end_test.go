@@ -41,7 +41,7 @@ func killed(t *testing.T, image, run, script, want string) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), leaveVar+"="+t.TempDir(), "DAIL_TEST_IMAGE="+image, "DAIL_TEST_RUN="+run, "DAIL_TEST_SCRIPT="+script)
+	cmd.Env = append(os.Environ(), leaveVar+"="+t.TempDir(), "DAIL_TEST_IMAGE="+image, "DAIL_TEST_OWNER="+owner, "DAIL_TEST_RUN="+run, "DAIL_TEST_SCRIPT="+script)
 	up := make(chan string, 100)
 	cmd.Stdout = writer(func(b []byte) { up <- string(b) })
 	if err := cmd.Start(); err != nil {
