@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/x/dail"
 	"github.com/x/dail/agents"
 	"github.com/x/dail/agents/container"
@@ -208,15 +210,14 @@ func daemon(t *testing.T, image string) (container.Engine, *os.Process) {
 // The same level on another machine's engine has the same results.
 func TestRealRemoteEngine(t *testing.T) {
 	needEngine(t)
-	plan, here := contained(t, container.Engine{}, dail.Config{Devs: "2"})
-	near, err := dail.Run(t.Context(), plan)
-	if err != nil {
-		t.Fatal(err)
-	}
+	nearPlan, here := contained(t, container.Engine{}, dail.Config{Devs: "2"})
 	engine, _ := daemon(t, here.Image)
-	plan, there := contained(t, engine, dail.Config{Devs: "2"})
-	far, err := dail.Run(t.Context(), plan)
-	if err != nil {
+	farPlan, there := contained(t, engine, dail.Config{Devs: "2"})
+	var near, far *report.Report
+	var both errgroup.Group
+	both.Go(func() (err error) { near, err = dail.Run(t.Context(), nearPlan); return err })
+	both.Go(func() (err error) { far, err = dail.Run(t.Context(), farPlan); return err })
+	if err := both.Wait(); err != nil {
 		t.Fatal(err)
 	}
 	if here.Image != there.Image {
