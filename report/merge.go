@@ -47,8 +47,9 @@ func (l *Level) figures() map[string]**float64 {
 // become means (a figure that one of them lacks is dropped), bounds the hull of
 // theirs, and the verdict is the conservative one: it holds where all hold, for
 // certain where all do so for certain, and certainly does not where one certainly
-// does not; it is valid where all are; at p90 nobody knows where one does not say. Everything else (counts, windows, agents) is the latest's; the repeats stay whole in
-// Repeats. A single level is returned as it is.
+// does not; it is valid where all are; at p90 nobody knows where one does not say.
+// Everything else (counts, windows, agents) is the latest's; the repeats stay whole
+// in Repeats. A single level is returned as it is.
 func Merge(levels []Level) Level {
 	if len(levels) == 0 {
 		return Level{}

@@ -112,13 +112,13 @@ func (p *plan) await(ctx context.Context, srv *podtest.Server, clk clock.Clock, 
 		return
 	}
 	latest := clk.Now().Add(longestWait)
-	due := func() bool { return len(srv.Events()) >= p.afterCalls || clk.Now().After(latest) }
+	due := func() bool { return len(srv.Events()) >= p.afterCalls }
 	if p.control != NoControl {
 		// There must be something to lose, however long that takes.
 		latest = clk.Now().Add(patience * Times)
-		due = func() bool { return len(srv.Alive()) > 0 || clk.Now().After(latest) }
+		due = func() bool { return len(srv.Alive()) > 0 }
 	}
-	for !due() && !v.ended() && ctx.Err() == nil {
+	for !due() && clk.Now().Before(latest) && !v.ended() && ctx.Err() == nil {
 		time.Sleep(look)
 	}
 	wait, cancel := context.WithCancel(ctx)
